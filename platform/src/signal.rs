@@ -1,0 +1,85 @@
+//! Termination signals as values: they are blocked for the whole process, and one thread waits for them with
+//! `sigwait`, so no code ever runs in a signal handler.
+
+use std::io;
+use std::os::unix::thread::JoinHandleExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use nix::sys::pthread::pthread_kill;
+use nix::sys::signal::{SigSet, Signal};
+
+/// What asked the process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Termination {
+    /// SIGINT: Ctrl+C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP: the terminal was closed.
+    Hangup,
+}
+
+/// Ends the waiting thread; a user who sends it changes nothing.
+const CLOSE: Signal = Signal::SIGUSR2;
+
+/// Proof that the signals are blocked in this process.
+#[derive(Debug)]
+pub struct Blocked {
+    set: SigSet,
+}
+
+/// Blocks the termination signals. Call it before any thread is started: threads inherit the mask. Children do
+/// not: [`std::process::Command`] gives them an empty mask.
+///
+/// # Errors
+/// Those of pthread_sigmask(3); none is known for this use.
+pub fn block() -> io::Result<Blocked> {
+    let set = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, CLOSE].into_iter().collect::<SigSet>();
+    set.thread_block()?;
+    Ok(Blocked { set })
+}
+
+impl Blocked {
+    /// Calls `tell` from a thread of its own for every termination signal, until the listener is dropped.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn listen(self, mut tell: impl FnMut(Termination) + Send + 'static) -> io::Result<Listener> {
+        let closing = Arc::new(AtomicBool::new(false));
+        let closed = Arc::clone(&closing);
+        let wait = move || {
+            while let Ok(signal) = self.set.wait() {
+                match signal {
+                    Signal::SIGINT => tell(Termination::Interrupt),
+                    Signal::SIGTERM => tell(Termination::Terminate),
+                    Signal::SIGHUP => tell(Termination::Hangup),
+                    _ if closed.load(Ordering::Acquire) => break,
+                    _ => {}
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+        Ok(Listener { closing, thread: Some(thread) })
+    }
+}
+
+/// The waiting thread; joined on drop.
+#[derive(Debug)]
+pub struct Listener {
+    closing: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // The thread ends only after this signal, so its handle is valid here.
+            if pthread_kill(thread.as_pthread_t(), CLOSE).is_ok() {
+                drop(thread.join());
+            }
+        }
+    }
+}

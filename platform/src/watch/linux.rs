@@ -1,0 +1,424 @@
+//! inotify, one watch per directory. A directory is watched first and listed afterwards, so that nothing made
+//! in between is missed; the queue is drained to `EAGAIN` because epoll is used edge-triggered. Any event about
+//! a directory drops what was known below it and reads it anew, which covers renames (whose halves may come in
+//! two reads), exchanges and re-creations with one rule. The kernel's facts are from inotify(7).
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use inotify::{EventMask, WatchMask};
+use mio::unix::SourceFd;
+use nix::dir::{Dir, Type};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+use super::tree::{Id, Tree};
+use super::{Added, Entry, Event, Kind, Rescan, Scope, WatchError, Waker, Watcher};
+
+const QUEUE: mio::Token = mio::Token(0);
+const WAKE: mio::Token = mio::Token(1);
+
+/// Value of a node that has no watch yet; the kernel counts from 1.
+const NO_WATCH: i32 = 0;
+
+/// What every watched directory is asked for. Files are reported when they are closed after writing, not at
+/// each write: a half-written file is no save.
+fn mask() -> WatchMask {
+    WatchMask::CLOSE_WRITE
+        | WatchMask::CREATE
+        | WatchMask::DELETE
+        | WatchMask::MOVED_FROM
+        | WatchMask::MOVED_TO
+        | WatchMask::DELETE_SELF
+        | WatchMask::MOVE_SELF
+        | WatchMask::EXCL_UNLINK
+        | WatchMask::ONLYDIR
+}
+
+/// A [`Watcher`] over one inotify instance.
+pub(super) struct Inotify {
+    queue: inotify::Inotify,
+    watches: inotify::Watches,
+    poll: mio::Poll,
+    ready: mio::Events,
+    waker: Arc<mio::Waker>,
+    buffer: Box<[u8]>,
+    scope: Box<dyn Scope>,
+    roots: Vec<Root>,
+    /// Every watched directory, with its watch descriptor.
+    tree: Tree<i32>,
+    nodes: Nodes,
+    /// Watches on the nearest existing ancestors of roots that are gone.
+    anchors: HashSet<i32>,
+}
+
+struct Root {
+    path: PathBuf,
+    /// `None` while the directory is gone.
+    node: Option<Id>,
+}
+
+impl Inotify {
+    pub(super) fn new(scope: Box<dyn Scope>) -> Result<Inotify, WatchError> {
+        let queue = inotify::Inotify::init().map_err(WatchError::NoFacility)?;
+        let open = || {
+            let poll = mio::Poll::new()?;
+            let registry = poll.registry();
+            registry.register(&mut SourceFd(&queue.as_raw_fd()), QUEUE, mio::Interest::READABLE)?;
+            let waker = Arc::new(mio::Waker::new(registry, WAKE)?);
+            Ok((poll, waker))
+        };
+        let (poll, waker) = open().map_err(WatchError::NoFacility)?;
+        Ok(Inotify {
+            watches: queue.watches(),
+            queue,
+            poll,
+            ready: mio::Events::with_capacity(4),
+            waker,
+            buffer: vec![0; 64 * 1024].into_boxed_slice(),
+            scope,
+            roots: Vec::new(),
+            tree: Tree::default(),
+            nodes: Nodes::default(),
+            anchors: HashSet::new(),
+        })
+    }
+
+    /// Watches the directory `path` of node `id`, and whatever the scope enters below it.
+    fn walk(&mut self, id: Id, path: &mut PathBuf, found: &mut Found<'_>) -> io::Result<()> {
+        let follow = if self.tree.parent(id).is_none() { WatchMask::empty() } else { WatchMask::DONT_FOLLOW };
+        let wd = self.watches.add(&*path, mask() | follow)?.get_watch_descriptor_id();
+        *self.tree.value_mut(id) = wd;
+        self.nodes.insert(wd, id);
+        self.list(id, path, found)?;
+        found.added.directories += 1;
+
+        let mut next = self.tree.first_child(id);
+        while let Some(child) = next {
+            next = self.tree.next_sibling(child);
+            path.push(self.tree.name(child));
+            if !self.scope.enter(path) {
+                self.tree.remove(child);
+            } else if let Err(error) = self.walk(child, path, found) {
+                self.forget(child);
+                found.failed(path, &error);
+            }
+            path.pop();
+        }
+        Ok(())
+    }
+
+    /// Reads the directory `path`: files go to the scope, directories become nodes.
+    fn list(&mut self, id: Id, path: &mut PathBuf, found: &mut Found<'_>) -> io::Result<()> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut dir = Dir::open(&*path, flags, Mode::empty())?;
+        for entry in dir.iter() {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            path.push(name);
+            let kind = entry.file_type().or_else(|| type_of(path));
+            match kind {
+                Some(Type::Directory) => {
+                    self.tree.insert(id, name, NO_WATCH);
+                }
+                Some(Type::Symlink) => self.scope.found(path, Entry::Symlink),
+                Some(_) => self.scope.found(path, Entry::File),
+                None => {}
+            }
+            if let (Some(events), Some(kind)) = (&mut found.events, kind) {
+                let dir = kind == Type::Directory;
+                events.push(Event::Change { path: path.clone(), kind: Kind::Created, dir });
+            }
+            path.pop();
+        }
+        Ok(())
+    }
+
+    /// Drops a node, everything below it, and the watches that no other path needs.
+    fn forget(&mut self, id: Id) {
+        for below in self.tree.subtree(id) {
+            let wd = self.tree.value(below);
+            if wd != NO_WATCH && self.nodes.remove(wd, below) && !self.anchors.contains(&wd) {
+                self.unwatch(wd);
+            }
+        }
+        self.tree.remove(id);
+    }
+
+    fn unwatch(&self, wd: i32) {
+        // SAFETY: the queue's descriptor is open as long as `self` is, and the call touches no memory of ours.
+        // A watch that the kernel has removed already is answered with EINVAL, which changes nothing.
+        unsafe { libc::inotify_rm_watch(self.queue.as_raw_fd(), wd) };
+    }
+
+    /// Reads the queue until it is empty.
+    fn drain(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = loop {
+            match self.queue.read_events(&mut buffer) {
+                Ok(read) => {
+                    for event in read {
+                        self.handle(event.wd.get_watch_descriptor_id(), event.mask, event.name, events);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.buffer = buffer;
+        result
+    }
+
+    fn handle(&mut self, wd: i32, mask: EventMask, name: Option<&OsStr>, events: &mut Vec<Event>) {
+        if mask.contains(EventMask::Q_OVERFLOW) {
+            return self.overflowed(events);
+        }
+        for id in self.nodes.get(wd) {
+            // An earlier path of this same inode may have dropped this one.
+            if !self.nodes.contains(wd, id) {
+                continue;
+            }
+            match name {
+                Some(name) if mask.contains(EventMask::ISDIR) => self.handle_directory(id, name, mask, events),
+                Some(name) => {
+                    let mut path = self.tree.path(id);
+                    path.push(name);
+                    events.push(Event::Change { path, kind: kind_of(mask), dir: false });
+                }
+                None => self.handle_self(id, mask, events),
+            }
+        }
+        if self.anchors.contains(&wd) {
+            self.look_for_roots(events);
+        }
+    }
+
+    /// Something happened to a watched directory itself; for all but roots its parent reports the same.
+    fn handle_self(&mut self, id: Id, mask: EventMask, events: &mut Vec<Event>) {
+        let gone = EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::UNMOUNT;
+        let root = self.roots.iter().position(|root| root.node == Some(id));
+        match root {
+            Some(root) if mask.intersects(gone) => {
+                self.forget(id);
+                self.roots[root].node = None;
+                events.push(Event::Rescan { root: self.roots[root].path.clone(), why: Rescan::RootGone });
+                self.look_for_roots(events);
+            }
+            None if mask.contains(EventMask::UNMOUNT) => {
+                events.push(Event::Change { path: self.tree.path(id), kind: Kind::Removed, dir: true });
+                self.forget(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Something happened to the directory `name` below the watched directory `parent`. What the path is now
+    /// decides, not what the event says: a removal may be half of an exchange, or be followed by a creation.
+    fn handle_directory(&mut self, parent: Id, name: &OsStr, mask: EventMask, events: &mut Vec<Event>) {
+        let mut path = self.tree.path(parent);
+        path.push(name);
+        if let Some(known) = self.tree.child(parent, name) {
+            self.forget(known);
+        }
+        events.push(Event::Change { path: path.clone(), kind: kind_of(mask), dir: true });
+        if self.scope.enter(&path) {
+            let id = self.tree.insert(parent, name, NO_WATCH);
+            let mut added = Added::default();
+            let mut found = Found { added: &mut added, events: Some(events) };
+            if let Err(error) = self.walk(id, &mut path, &mut found) {
+                found.failed(&path, &error);
+                self.forget(id);
+            }
+        }
+    }
+
+    /// The kernel dropped events: directories may have come and gone unseen, so every root is read again.
+    fn overflowed(&mut self, events: &mut Vec<Event>) {
+        for index in 0..self.roots.len() {
+            if let Some(id) = self.roots[index].node.take() {
+                self.forget(id);
+            }
+            let root = self.roots[index].path.clone();
+            match self.read_root(index) {
+                Ok(added) => {
+                    events.push(Event::Rescan { root, why: Rescan::Overflow });
+                    events.extend(added.unwatched.into_iter().map(|dir| Event::Unwatched { dir }));
+                }
+                Err(_) => events.push(Event::Rescan { root, why: Rescan::RootGone }),
+            }
+        }
+        self.look_for_roots(events);
+    }
+
+    /// Picks up roots that are back, and anchors the others to the nearest ancestor that exists.
+    fn look_for_roots(&mut self, events: &mut Vec<Event>) {
+        for wd in std::mem::take(&mut self.anchors) {
+            if self.nodes.get(wd).is_empty() {
+                self.unwatch(wd);
+            }
+        }
+        for index in 0..self.roots.len() {
+            if self.roots[index].node.is_some() {
+                continue;
+            }
+            let root = self.roots[index].path.clone();
+            // Anchored before it is looked for, so that it cannot come back in between.
+            for ancestor in root.ancestors().skip(1) {
+                if let Ok(wd) = self.watches.add(ancestor, mask() | WatchMask::MASK_ADD) {
+                    self.anchors.insert(wd.get_watch_descriptor_id());
+                    break;
+                }
+            }
+            if self.read_root(index).is_ok() {
+                events.push(Event::Rescan { root, why: Rescan::RootBack });
+            }
+        }
+    }
+
+    /// Walks the root `index` from its top.
+    fn read_root(&mut self, index: usize) -> io::Result<Added> {
+        let mut path = self.roots[index].path.clone();
+        let id = self.tree.insert_root(&path, NO_WATCH);
+        let mut added = Added::default();
+        match self.walk(id, &mut path, &mut Found { added: &mut added, events: None }) {
+            Ok(()) => {
+                self.roots[index].node = Some(id);
+                Ok(added)
+            }
+            Err(error) => {
+                self.forget(id);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Watcher for Inotify {
+    fn add(&mut self, root: &Path) -> Result<Added, WatchError> {
+        self.roots.push(Root { path: root.to_owned(), node: None });
+        match self.read_root(self.roots.len() - 1) {
+            Ok(added) => Ok(added),
+            Err(error) => {
+                self.roots.pop();
+                if error.raw_os_error() == Some(libc::ENOSPC) {
+                    return Ok(Added { unwatched: vec![root.to_owned()], ..Added::default() });
+                }
+                Err(WatchError::at_root(root, error))
+            }
+        }
+    }
+
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.ready, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        if self.ready.iter().any(|event| event.token() == QUEUE) {
+            self.drain(events)?;
+        }
+        Ok(())
+    }
+
+    fn waker(&self) -> Waker {
+        let waker = Arc::clone(&self.waker);
+        // It fails only when its eventfd's counter is full, and then a wake-up is pending anyway.
+        Waker::new(move || drop(waker.wake()))
+    }
+}
+
+/// Where a walk puts what it finds: into the summary, and, unless it is the first, into events.
+struct Found<'a> {
+    added: &'a mut Added,
+    events: Option<&'a mut Vec<Event>>,
+}
+
+impl Found<'_> {
+    /// The directory `path` could not be watched.
+    fn failed(&mut self, path: &Path, error: &io::Error) {
+        match error.raw_os_error() {
+            Some(libc::ENOSPC) => match &mut self.events {
+                Some(events) => events.push(Event::Unwatched { dir: path.to_owned() }),
+                None => self.added.unwatched.push(path.to_owned()),
+            },
+            // Gone again, or replaced by something else, since it was listed; its own event follows.
+            Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => {}
+            _ => self.added.unreadable.push((path.to_owned(), error.to_string())),
+        }
+    }
+}
+
+/// Which directories a watch descriptor stands for. Mostly one; several when one inode is reached by several
+/// paths (bind mounts, overlapping roots).
+#[derive(Default)]
+struct Nodes {
+    first: HashMap<i32, Id>,
+    more: HashMap<i32, Vec<Id>>,
+}
+
+impl Nodes {
+    fn insert(&mut self, wd: i32, id: Id) {
+        if self.contains(wd, id) {
+            return;
+        }
+        if self.first.contains_key(&wd) {
+            self.more.entry(wd).or_default().push(id);
+        } else {
+            self.first.insert(wd, id);
+        }
+    }
+
+    fn contains(&self, wd: i32, id: Id) -> bool {
+        self.first.get(&wd) == Some(&id) || self.more.get(&wd).is_some_and(|more| more.contains(&id))
+    }
+
+    fn get(&self, wd: i32) -> Vec<Id> {
+        let more = self.more.get(&wd).into_iter().flatten();
+        self.first.get(&wd).into_iter().chain(more).copied().collect()
+    }
+
+    /// Forgets one directory of a watch; true when it was the last.
+    fn remove(&mut self, wd: i32, id: Id) -> bool {
+        let Some(more) = self.more.get_mut(&wd) else {
+            return self.first.remove(&wd).is_some();
+        };
+        if self.first.get(&wd) == Some(&id) {
+            self.first.insert(wd, more.swap_remove(0));
+        } else {
+            more.retain(|&other| other != id);
+        }
+        if more.is_empty() {
+            self.more.remove(&wd);
+        }
+        false
+    }
+}
+
+fn kind_of(mask: EventMask) -> Kind {
+    if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
+        Kind::Removed
+    } else if mask.contains(EventMask::CLOSE_WRITE) {
+        Kind::Modified
+    } else {
+        Kind::Created
+    }
+}
+
+/// For file systems that do not tell an entry's type while listing.
+fn type_of(path: &Path) -> Option<Type> {
+    let kind = path.symlink_metadata().ok()?.file_type();
+    Some(match kind {
+        kind if kind.is_dir() => Type::Directory,
+        kind if kind.is_symlink() => Type::Symlink,
+        _ => Type::File,
+    })
+}
