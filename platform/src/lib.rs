@@ -5,7 +5,8 @@
 //! | [`watch::native`]: told of every change below a directory | `watch/linux.rs` (inotify) | `watch/macos.rs` (FSEvents) | [`watch::Watcher`], `watch/poll.rs`, `watch/flags.rs` |
 //! | [`watch::mounts`]: which directories deliver no events | `/proc/self/mountinfo` | `statfs` | |
 //! | [`process`]: a process group's members and their states | `/proc/PID/stat` | `libproc` | spawning, signalling, reaping |
-//! | [`port`]: who listens on a TCP port | `/proc/net/tcp{,6}` | `lsof` | parsing of either |
+//! | [`port`]: who listens on a TCP port | sock_diag, `/proc/PID/fd` | `lsof` | parsing of either |
+//! | [`dirs`]: the cache directory | `~/.cache` | `~/Library/Caches` | `XDG_CACHE_HOME` |
 //! | [`signal`]: termination signals as values | | | `sigwait` on a thread |
 //!
 //! This is the only crate of the workspace with `unsafe`; each block says why it is sound. Every
@@ -14,6 +15,7 @@
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("hotwatch runs on Linux and macOS");
 
+pub mod dirs;
 pub mod port;
 pub mod process;
 pub mod signal;
@@ -21,3 +23,32 @@ pub mod watch;
 
 /// The operating system's name as users know it, for messages.
 pub const OS: &str = if cfg!(target_os = "macos") { "macOS" } else { "Linux" };
+
+/// What packages are installed with here: the identifiers of the system's distribution and of those it is like,
+/// most specific first (os-release(5)); `macos` on macOS.
+pub fn distribution() -> Vec<String> {
+    if cfg!(target_os = "macos") {
+        return vec!["macos".to_owned()];
+    }
+    parse_os_release(&std::fs::read_to_string("/etc/os-release").unwrap_or_default())
+}
+
+fn parse_os_release(text: &str) -> Vec<String> {
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
+    };
+    let ids = format!("{} {}", value("ID"), value("ID_LIKE"));
+    ids.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn reads_os_release() {
+        let ubuntu = "NAME=\"Ubuntu\"\nVERSION_ID=\"24.04\"\nID=ubuntu\nID_LIKE=debian\n";
+        assert_eq!(super::parse_os_release(ubuntu), ["ubuntu", "debian"]);
+        assert_eq!(super::parse_os_release("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n").len(), 4);
+        assert!(super::parse_os_release("").is_empty());
+    }
+}

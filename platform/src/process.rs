@@ -1,10 +1,11 @@
 //! Process groups: every child is started as the leader of its own group, signalled as a group, and waited for
-//! as a group. The leader stays unreaped until the group is empty, so its id cannot be given to another
-//! process while somebody may still signal it.
+//! as a group. The leader stays unreaped until its owner says that the group is done with; until then the
+//! system cannot give its id to another process, and afterwards nothing is signalled any more.
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
+use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::signal::killpg;
@@ -13,9 +14,11 @@ use nix::unistd::{Pid, getpgid};
 pub use nix::sys::signal::Signal;
 
 /// A process group whose leader is a child of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub struct Group {
     id: Pid,
+    /// `None` once it has been reaped.
+    leader: Mutex<Option<Child>>,
 }
 
 /// How a process ended.
@@ -39,19 +42,31 @@ impl std::fmt::Display for Exit {
     }
 }
 
+/// A group that was just started, and what it writes to pipes if the command asked for pipes.
+#[derive(Debug)]
+pub struct Started {
+    /// The group.
+    pub group: Group,
+    /// Standard output.
+    pub stdout: Option<ChildStdout>,
+    /// Standard error.
+    pub stderr: Option<ChildStderr>,
+}
+
 /// Starts `command` as the leader of a new process group.
 ///
 /// # Errors
 /// Those of [`Command::spawn`]: the program is missing or may not be run, or a limit is reached.
-pub fn spawn(command: &mut Command) -> io::Result<(Group, Child)> {
-    let child = command.process_group(0).spawn()?;
-    let id = Pid::from_raw(i32::try_from(child.id()).expect("process ids fit in pid_t"));
-    Ok((Group { id }, child))
+pub fn spawn(command: &mut Command) -> io::Result<Started> {
+    let mut leader = command.process_group(0).spawn()?;
+    let id = Pid::from_raw(i32::try_from(leader.id()).expect("process ids fit in pid_t"));
+    let (stdout, stderr) = (leader.stdout.take(), leader.stderr.take());
+    Ok(Started { group: Group { id, leader: Mutex::new(Some(leader)) }, stdout, stderr })
 }
 
 impl Group {
     /// The process id of the leader, which is the id of the group.
-    pub fn id(self) -> i32 {
+    pub fn id(&self) -> i32 {
         self.id.as_raw()
     }
 
@@ -59,7 +74,11 @@ impl Group {
     ///
     /// # Errors
     /// The group holds only processes that may not be signalled (another user's).
-    pub fn signal(self, signal: Signal) -> io::Result<()> {
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        if leader.is_none() {
+            return Ok(());
+        }
         match killpg(self.id, signal) {
             // macOS answers EPERM when only zombies are left.
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
@@ -72,7 +91,7 @@ impl Group {
     ///
     /// # Errors
     /// The leader is not, or no longer, a child of this process.
-    pub fn wait_leader(self) -> io::Result<Exit> {
+    pub fn wait_leader(&self) -> io::Result<Exit> {
         let id = libc::id_t::try_from(self.id()).expect("process ids are positive");
         loop {
             let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
@@ -98,21 +117,26 @@ impl Group {
 
     /// The group's processes that still run. Zombies do not count: under a PID 1 that never reaps they would
     /// keep the group alive for ever.
-    pub fn alive(self) -> Vec<i32> {
+    pub fn alive(&self) -> Vec<i32> {
         members(self.id)
     }
 
     /// Whether `pid` belongs to the group.
-    pub fn contains(self, pid: i32) -> bool {
+    pub fn contains(&self, pid: i32) -> bool {
         getpgid(Some(Pid::from_raw(pid))) == Ok(self.id)
     }
 
-    /// Collects the leader, after which the group's id may be used again by the system.
+    /// Collects the leader once it has ended, after which the group's id may be used again by the system and
+    /// nothing is signalled any more.
     ///
     /// # Errors
-    /// The leader is not, or no longer, a child of this process.
-    pub fn reap(self, mut leader: Child) -> io::Result<Exit> {
-        Ok(leader.wait()?.into())
+    /// It was reaped before.
+    pub fn reap(&self) -> io::Result<Exit> {
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match leader {
+            Some(mut leader) => Ok(leader.wait()?.into()),
+            None => Err(Errno::ECHILD.into()),
+        }
     }
 }
 
@@ -182,32 +206,34 @@ mod tests {
     use std::io::{BufRead, BufReader, Read};
     use std::process::Stdio;
 
-    fn shell(script: &str) -> (Group, Child) {
+    fn shell(script: &str) -> Started {
         spawn(Command::new("sh").arg("-c").arg(script).stdout(Stdio::piped())).unwrap()
     }
 
     #[test]
     fn tells_exit_codes_from_signals() {
-        let (group, child) = shell("exit 7");
+        let group = shell("exit 7").group;
         assert_eq!(group.wait_leader().unwrap(), Exit::Code(7));
         // Still unreaped: it can be asked again.
         assert_eq!(group.wait_leader().unwrap(), Exit::Code(7));
-        assert_eq!(group.reap(child).unwrap(), Exit::Code(7));
+        assert_eq!(group.reap().unwrap(), Exit::Code(7));
         assert!(group.wait_leader().is_err());
+        assert!(group.reap().is_err());
 
-        let (group, child) = shell("kill -9 $$");
+        let group = shell("kill -9 $$").group;
         assert_eq!(group.wait_leader().unwrap(), Exit::Signal(9));
-        assert_eq!(group.reap(child).unwrap().to_string(), "SIGKILL");
+        assert_eq!(group.reap().unwrap().to_string(), "SIGKILL");
     }
 
     #[test]
     fn a_group_lives_as_long_as_a_grandchild() {
-        let (group, mut child) = shell("sleep 600 & echo $!; exit 0");
-        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let Started { group, stdout, .. } = shell("sleep 600 & echo $!; exit 0");
+        let mut output = BufReader::new(stdout.unwrap());
         let mut grandchild = String::new();
         output.read_line(&mut grandchild).unwrap();
         assert_eq!(group.wait_leader().unwrap(), Exit::Code(0));
         assert_eq!(group.alive(), [grandchild.trim().parse::<i32>().unwrap()]);
+        assert!(group.contains(group.alive()[0]));
 
         group.signal(Signal::SIGKILL).unwrap();
         // The grandchild held the pipe, so its end is the pipe's end.
@@ -215,7 +241,7 @@ mod tests {
         while !group.alive().is_empty() {
             std::thread::yield_now();
         }
-        group.reap(child).unwrap();
+        group.reap().unwrap();
         group.signal(Signal::SIGKILL).unwrap();
     }
 }

@@ -14,6 +14,8 @@ pub mod mounts;
 pub mod poll;
 pub mod tree;
 
+#[cfg_attr(not(target_os = "macos"), allow(dead_code, reason = "only macOS has FSEvents; tested everywhere"))]
+mod fsevents;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -28,6 +30,18 @@ pub fn native(scope: Box<dyn Scope>) -> Result<Box<dyn Watcher>, WatchError> {
     return Ok(Box::new(linux::Inotify::new(scope)?));
     #[cfg(target_os = "macos")]
     return Ok(Box::new(macos::FsEvents::new(scope)?));
+}
+
+/// How many directories one user may watch, where the operating system sets such a limit.
+#[cfg(target_os = "linux")]
+pub fn limit() -> Option<usize> {
+    std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").ok()?.trim().parse().ok()
+}
+
+/// How many directories one user may watch, where the operating system sets such a limit.
+#[cfg(target_os = "macos")]
+pub fn limit() -> Option<usize> {
+    None
 }
 
 /// Reports changes below directories. Driven by one thread, which calls [`Watcher::wait`] in a loop; other

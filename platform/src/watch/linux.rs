@@ -19,7 +19,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::tree::{Id, Tree};
-use super::{Added, Entry, Event, Kind, Rescan, Scope, WatchError, Waker, Watcher};
+use super::{Added, Entry, Event, Kind, Rescan, Scope, Waker, WatchError, Watcher};
 
 const QUEUE: mio::Token = mio::Token(0);
 const WAKE: mio::Token = mio::Token(1);
@@ -189,7 +189,9 @@ impl Inotify {
                 continue;
             }
             match name {
-                Some(name) if mask.contains(EventMask::ISDIR) => self.handle_directory(id, name, mask, events),
+                Some(name) if mask.contains(EventMask::ISDIR) => {
+                    self.handle_directory(id, name, mask, events)
+                }
                 Some(name) => {
                     let mut path = self.tree.path(id);
                     path.push(name);

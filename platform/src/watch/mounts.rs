@@ -17,8 +17,27 @@ pub struct Silent {
 /// `9p`; macOS names its own `smbfs`, `webdav` and `afpfs`.
 fn delivers_no_events(kind: &str) -> bool {
     const SILENT: &[&str] = &[
-        "9p", "afpfs", "afs", "ceph", "cifs", "drvfs", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4",
-        "ocfs2", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "webdav", "wslfs",
+        "9p",
+        "afpfs",
+        "afs",
+        "ceph",
+        "cifs",
+        "drvfs",
+        "gfs2",
+        "glusterfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "prl_fs",
+        "smb3",
+        "smbfs",
+        "vboxsf",
+        "virtiofs",
+        "vmhgfs",
+        "webdav",
+        "wslfs",
     ];
     SILENT.contains(&kind) || kind == "fuse" || kind.starts_with("fuse.") || kind.starts_with("macfuse")
 }

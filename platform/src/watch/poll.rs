@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::tree::{Id, Tree};
-use super::{Added, Entry, Event, Kind, Rescan, Scope, WatchError, Waker, Watcher};
+use super::{Added, Entry, Event, Kind, Rescan, Scope, Waker, WatchError, Watcher};
 
 /// A [`Watcher`] that reads its directories again and again.
 pub struct Poller {
@@ -52,9 +52,8 @@ impl Poller {
         let (woken, signal) = &*self.woken;
         let guard = woken.lock().unwrap_or_else(PoisonError::into_inner);
         let left = until.saturating_duration_since(Instant::now());
-        let (mut guard, _) = signal
-            .wait_timeout_while(guard, left, |woken| !*woken)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut guard, _) =
+            signal.wait_timeout_while(guard, left, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *guard)
     }
 
@@ -173,6 +172,7 @@ impl Watcher for Poller {
 
 fn stamp(meta: &fs::Metadata) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (meta.len(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()).hash(&mut hasher);
+    (meta.len(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec())
+        .hash(&mut hasher);
     hasher.finish()
 }

@@ -1,0 +1,93 @@
+//! The verbs: what each does with the stages below.
+
+pub mod check;
+mod demo;
+mod events;
+mod order;
+mod up;
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use clap::{CommandFactory, Parser};
+use hotwatch_platform::signal;
+
+use crate::cli::{Cli, Color, Global, Verb};
+use crate::config::{self, Config};
+use crate::error::Error;
+
+/// Runs the verb that the process's arguments name.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            let red =
+                if colored(Color::Auto, &io::stderr()) { AnsiColor::Red.on_default() } else { Style::new() };
+            eprintln!("{red}error:{red:#} {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
+    // Threads inherit the mask, so this comes before any of them is started.
+    let signals = || signal::block().map_err(Error::io("block signals"));
+    if let Some(dir) = &cli.global.directory {
+        std::env::set_current_dir(dir).map_err(|error| Error::Directory { dir: dir.clone(), error })?;
+    }
+    match cli.verb.unwrap_or(Verb::Up) {
+        Verb::Up => up::up(load(&cli.global)?, &cli.global, signals()?),
+        Verb::Check => check::check(&cli.global),
+        Verb::Events { dir } => events::events(&dir, cli.global.json, signals()?),
+        Verb::Demo { dir } => demo::demo(dir, &cli.global, signals()?),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hotwatch", &mut script);
+            print(&script)
+        }
+        Verb::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut page)
+                .map_err(Error::io("render the manual"))?;
+            print(&page)
+        }
+    }
+}
+
+/// Writes to standard output; a reader that has gone away is no error.
+fn print(bytes: &[u8]) -> Result<ExitCode, Error> {
+    match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::io("write to standard output")(error))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The configuration that the flags name, or the nearest one.
+fn load(global: &Global) -> Result<Config, Error> {
+    Ok(config::load(&config_file(global)?, &|name| std::env::var(name).ok())?)
+}
+
+fn config_file(global: &Global) -> Result<PathBuf, Error> {
+    if let Some(file) = &global.config {
+        return Ok(file.clone());
+    }
+    let here = std::env::current_dir().map_err(Error::io("find the current directory"))?;
+    Ok(config::find(&here)?)
+}
+
+/// Whether to colour what goes to `out`.
+fn colored(when: Color, out: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    match when {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => out.is_terminal() && !set("NO_COLOR") && !dumb(),
+    }
+}

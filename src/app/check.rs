@@ -1,0 +1,274 @@
+//! What must be there before anything is started: `hotwatch check` shows all of it, `hotwatch up` refuses with
+//! the same words for what is missing. Each finding says what to do, for the system at hand.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use crossbeam_channel::unbounded;
+use hotwatch_platform::{distribution, port};
+use serde::Serialize;
+
+use super::{colored, config_file, load, print, up};
+use crate::cli::Global;
+use crate::config::Config;
+use crate::error::Error;
+use crate::go;
+use crate::log::file;
+use crate::watch::{Told, Watch};
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    check: &'static str,
+    level: Level,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    Ok,
+    Warning,
+    Error,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.remedy.iter().try_for_each(|remedy| write!(f, "; {remedy}"))
+    }
+}
+
+impl Finding {
+    fn new(check: &'static str, level: Level, message: impl Into<String>) -> Finding {
+        Finding { check, level, message: message.into(), remedy: None }
+    }
+
+    fn with_remedy(self, remedy: impl Into<String>) -> Finding {
+        Finding { remedy: Some(remedy.into()), ..self }
+    }
+}
+
+/// Shows everything that `up` needs; fails if it could not run.
+pub fn check(global: &Global) -> Result<ExitCode, Error> {
+    let mut findings = Vec::new();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match load(global) {
+        Err(error) => findings.push(Finding::new("config", Level::Error, error.to_string())),
+        Ok(config) => {
+            let file = config_file(global)?;
+            let message = format!("{}: {} services", file.display(), config.services.len());
+            findings.push(Finding::new("config", Level::Ok, message));
+            findings.extend(directories(&config));
+            findings.extend(ports(&config));
+            findings.extend(logs(&config));
+            findings.extend(watching(&config));
+        }
+    }
+    findings.push(go_toolchain(&path));
+    findings.push(c_compiler(&path));
+    let failed = findings.iter().any(|finding| finding.level == Level::Error);
+    let text: String = if global.json {
+        findings
+            .iter()
+            .filter_map(|finding| serde_json::to_string(finding).ok())
+            .map(|line| line + "\n")
+            .collect()
+    } else {
+        let color = colored(global.color, &io::stdout());
+        findings.iter().map(|finding| line(finding, color)).collect()
+    };
+    print(text.as_bytes())?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What keeps `config` from being run, of what can be found out at once.
+pub fn refuse(config: &Config) -> Result<(), Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut findings = ports(config);
+    let needs_go =
+        config.services.iter().any(|service| service.build.first().is_some_and(|word| word == "go"));
+    if needs_go && go::find("go", &path).is_none() {
+        findings.push(go_missing());
+    }
+    findings.retain(|finding| finding.level == Level::Error);
+    if findings.is_empty() { Ok(()) } else { Err(Error::Checks(findings)) }
+}
+
+fn line(finding: &Finding, color: bool) -> String {
+    let (word, style) = match finding.level {
+        Level::Ok => ("ok", AnsiColor::Green.on_default()),
+        Level::Warning => ("warning", AnsiColor::Yellow.on_default()),
+        Level::Error => ("error", AnsiColor::Red.on_default()),
+    };
+    let style = if color { style } else { Style::new() };
+    format!("{style}{word:<7}{style:#} {:<9} {finding}\n", finding.check)
+}
+
+fn directories(config: &Config) -> Vec<Finding> {
+    let of = |service: &crate::config::Service| {
+        let module = service.dir.ancestors().take_while(|dir| dir.starts_with(&config.root));
+        let has_module = module.into_iter().any(|dir| dir.join("go.mod").is_file());
+        let uses_go = service.build.first().is_some_and(|word| word == "go");
+        let (name, dir) = (&service.name, &service.dir_as_written);
+        if has_module || !uses_go {
+            return Finding::new("directory", Level::Ok, format!("`{dir}` of `{name}`"));
+        }
+        Finding::new("directory", Level::Warning, format!("`{dir}` of `{name}` is in no Go module"))
+            .with_remedy(format!("correct `dir`, or run `go mod init` in `{dir}`"))
+    };
+    config.services.iter().map(of).collect()
+}
+
+fn ports(config: &Config) -> Vec<Finding> {
+    let of = |service: &crate::config::Service| {
+        let port = service.port?;
+        let name = &service.name;
+        Some(match port::holders(port).unwrap_or_default().pop() {
+            None => Finding::new("port", Level::Ok, format!("port {port} of `{name}` is free")),
+            Some(holder) => {
+                let message = format!("port {port} of `{name}` is held by {holder}");
+                let remedy = match holder.pid {
+                    Some(pid) => format!("end it with `kill {pid}`, or change the port of `{name}`"),
+                    None => format!("end it, or change the port of `{name}`"),
+                };
+                Finding::new("port", Level::Error, message).with_remedy(remedy)
+            }
+        })
+    };
+    config.services.iter().filter_map(of).collect()
+}
+
+fn logs(config: &Config) -> Vec<Finding> {
+    let failed = |service: &crate::config::Service| {
+        let path = file::path(&config.log_dir, &service.name);
+        let existed = path.exists();
+        let error = file::open(&path).err();
+        if error.is_none() && !existed {
+            // Made just now, by looking.
+            drop(std::fs::remove_file(&path));
+        }
+        error.map(|error| Finding::new("logs", Level::Error, error.to_string()))
+    };
+    let findings: Vec<Finding> = config.services.iter().filter_map(failed).collect();
+    if !findings.is_empty() {
+        return findings;
+    }
+    vec![Finding::new(
+        "logs",
+        Level::Ok,
+        format!("`{}/<service>.log` can be written", config.log_dir.display()),
+    )]
+}
+
+/// Watches everything for a moment: what `up` will be told is what counts.
+fn watching(config: &Config) -> Vec<Finding> {
+    let (told, telling) = unbounded();
+    let watch = match Watch::start(up::watched(config), told) {
+        Ok(watch) => watch,
+        Err(error) => return vec![Finding::new("watch", Level::Error, error.to_string())],
+    };
+    let mut findings = Vec::new();
+    for told in &telling {
+        match told {
+            Told::Changed(_) => {}
+            Told::Warning(message) => findings.push(Finding::new("watch", Level::Warning, message)),
+            Told::Failed(message) => {
+                findings.push(Finding::new("watch", Level::Error, message));
+                break;
+            }
+            Told::Watching(summary) => {
+                let limit = hotwatch_platform::watch::limit();
+                let limit = limit.map(|limit| format!(" of at most {limit}")).unwrap_or_default();
+                let message = format!("{} directories{limit}", summary.directories);
+                findings.push(Finding::new("watch", Level::Ok, message));
+                break;
+            }
+        }
+    }
+    drop(telling);
+    drop(watch);
+    findings
+}
+
+fn go_toolchain(path: &OsString) -> Finding {
+    match go::find("go", path) {
+        None => go_missing(),
+        Some(go) => match go::version(&go) {
+            Ok(version) => Finding::new("go", Level::Ok, format!("{version}, `{}`", go.display())),
+            Err(problem) => Finding::new("go", Level::Error, problem).with_remedy(install("go")),
+        },
+    }
+}
+
+fn go_missing() -> Finding {
+    Finding::new("go", Level::Error, "the `go` command is not on the PATH").with_remedy(install("go"))
+}
+
+fn c_compiler(path: &OsString) -> Finding {
+    match ["cc", "gcc", "clang"].iter().find_map(|name| go::find(name, path)) {
+        Some(compiler) => {
+            Finding::new("c", Level::Ok, format!("`{}`, for services that use cgo", compiler.display()))
+        }
+        None => Finding::new(
+            "c",
+            Level::Warning,
+            "no C compiler is on the PATH; services that use cgo cannot be built",
+        )
+        .with_remedy(install("cc")),
+    }
+}
+
+/// How to install the program `what` on this system.
+fn install(what: &str) -> String {
+    install_on(&distribution(), what)
+}
+
+fn install_on(distribution: &[String], what: &str) -> String {
+    let command = distribution.iter().find_map(|id| match (id.as_str(), what) {
+        ("macos", "go") => Some("brew install go"),
+        ("macos", _) => Some("xcode-select --install"),
+        ("debian" | "ubuntu", "go") => Some("sudo apt install golang-go"),
+        ("debian" | "ubuntu", _) => Some("sudo apt install gcc libc6-dev"),
+        ("fedora" | "rhel", "go") => Some("sudo dnf install golang"),
+        ("fedora" | "rhel", _) => Some("sudo dnf install gcc"),
+        ("arch", "go") => Some("sudo pacman -S go"),
+        ("arch", _) => Some("sudo pacman -S gcc"),
+        ("alpine", "go") => Some("sudo apk add go"),
+        ("alpine", _) => Some("sudo apk add gcc musl-dev"),
+        ("suse" | "opensuse", "go") => Some("sudo zypper install go"),
+        ("suse" | "opensuse", _) => Some("sudo zypper install gcc"),
+        _ => None,
+    });
+    match (command, what) {
+        (Some(command), _) => format!("install it with `{command}`"),
+        (None, "go") => "install it from https://go.dev/dl/".to_owned(),
+        (None, _) => "install gcc or clang".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_fits_the_system() {
+        let on =
+            |ids: &[&str], what| install_on(&ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(), what);
+        assert_eq!(on(&["macos"], "go"), "install it with `brew install go`");
+        assert_eq!(
+            on(&["linuxmint", "ubuntu", "debian"], "go"),
+            "install it with `sudo apt install golang-go`"
+        );
+        assert_eq!(
+            on(&["rocky", "rhel", "centos", "fedora"], "cc"),
+            "install it with `sudo dnf install gcc`"
+        );
+        assert_eq!(on(&["plan9"], "go"), "install it from https://go.dev/dl/");
+    }
+}

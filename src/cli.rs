@@ -1,0 +1,134 @@
+//! The command line: verbs, flags and their help texts. Parsing only; what a verb does is in `app`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+const EXAMPLES: &str = "\
+Examples:
+  hotwatch demo                    see it work on a backend of six small services
+  hotwatch                         run the backend whose hotwatch.toml is here or above
+  hotwatch check                   find out what is missing before running
+  hotwatch up --json | jq .event   drive something else with what happens";
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  hotwatch up                      run everything, reload on save, Ctrl+C to stop
+  hotwatch -C ~/shop up            the same for a backend elsewhere
+  hotwatch up --json | jq -c 'select(.event == \"restarted\")'";
+
+const EVENTS_EXAMPLES: &str = "\
+Examples:
+  hotwatch events .                a line per change below this directory
+  hotwatch events /srv --json | jq -r 'select(.kind == \"removed\") | .path'
+
+Nothing is left out: no ignore file is read, no directory is skipped. `watching N directories` on standard
+error says that every later change is reported.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  hotwatch demo                    in a temporary directory, removed at the end
+  hotwatch demo --dir ~/hotwatch-demo   in a directory of yours, which stays";
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  hotwatch completions bash > ~/.local/share/bash-completion/completions/hotwatch
+  hotwatch completions zsh > \"${fpath[1]}/_hotwatch\"
+  hotwatch completions fish > ~/.config/fish/completions/hotwatch.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  hotwatch man | man -l -          read it
+  hotwatch man > ~/.local/share/man/man1/hotwatch.1";
+
+/// Runs the Go services of a backend and reloads exactly the affected ones after every save.
+#[derive(Debug, Parser)]
+#[command(name = "hotwatch", version = crate::VERSION, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// Flags that every verb understands.
+    #[command(flatten)]
+    pub global: Global,
+    /// The verb; `up` when none is given.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Flags that every verb understands.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Act as if started in DIR
+    #[arg(short = 'C', value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    /// Use this file instead of the hotwatch.toml here or in a directory above
+    #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Write one JSON object per line on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to colour the output; `auto` honours NO_COLOR
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub color: Color,
+}
+
+/// When to colour the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run every service, and reload the affected ones after every save (the default)
+    #[command(after_help = UP_EXAMPLES)]
+    Up,
+    /// Check what `up` needs: config, directories, Go, watch limits, ports
+    Check,
+    /// Print every change below a directory, a line each
+    #[command(after_help = EVENTS_EXAMPLES)]
+    Events {
+        /// The directory to watch, with all below it
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+    /// Run a small backend of six services to play with
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo {
+        /// Put it into this directory (new or empty), and leave it there at the end
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+    /// Print the completion script for a shell
+    #[command(after_help = COMPLETION_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = MAN_EXAMPLES)]
+    Man,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_on_either_side_of_the_verb() {
+        for line in [["hotwatch", "--json", "up"], ["hotwatch", "up", "--json"]] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert!(cli.global.json && matches!(cli.verb, Some(Verb::Up)));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The form of `hotwatch.toml`: what may stand there, under which key, as which type. What it means, and
+//! whether it fits together, is decided one level up.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    #[serde(default)]
+    pub env_files: Vec<String>,
+    #[serde(default)]
+    pub env_override: bool,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    pub log_dir: Option<String>,
+    #[serde(default, with = "humantime_serde::option")]
+    pub quiet: Option<Duration>,
+    #[serde(default, with = "humantime_serde::option")]
+    pub debounce: Option<Duration>,
+    #[serde(default)]
+    pub service: Vec<toml::Spanned<Service>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    pub name: toml::Spanned<String>,
+    pub dir: Option<toml::Spanned<String>>,
+    pub port: Option<toml::Spanned<u16>>,
+    #[serde(default)]
+    pub args: Vec<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    pub build: Option<toml::Spanned<Vec<String>>>,
+    #[serde(default)]
+    pub depends_on: Vec<toml::Spanned<String>>,
+    pub ready: Option<toml::Spanned<Ready>>,
+    #[serde(default)]
+    pub stop: Stop,
+    #[serde(default)]
+    pub watch: Watch,
+    #[serde(default)]
+    pub reload: Reload,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    pub tcp: Option<u16>,
+    pub log: Option<String>,
+    pub started: Option<bool>,
+    #[serde(default, with = "humantime_serde::option")]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    pub signal: Option<toml::Spanned<String>>,
+    #[serde(default, with = "humantime_serde::option")]
+    pub grace: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    #[serde(default)]
+    pub include: Vec<toml::Spanned<String>>,
+    #[serde(default)]
+    pub exclude: Vec<toml::Spanned<String>>,
+    pub gitignore: Option<bool>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reload {
+    #[default]
+    Restart,
+}

@@ -1,0 +1,57 @@
+//! What ends hotwatch with exit code 1: one enum over the errors of all stages, and the one place where they
+//! are shown.
+
+use std::io;
+use std::path::PathBuf;
+
+use hotwatch_platform::watch::WatchError;
+
+use crate::app::check::Finding;
+use crate::config::ConfigError;
+use crate::log::file::LogError;
+
+/// Why hotwatch cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory of `-C`.
+    #[error("cannot change to the directory `{}`: {error}", dir.display())]
+    Directory { dir: PathBuf, error: io::Error },
+    /// The config file, or an env file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A log file.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A directory that cannot be watched.
+    #[error("{0}")]
+    Watch(String),
+    /// What `check` finds as well.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n       "))]
+    Checks(Vec<Finding>),
+    /// Another hotwatch has this project.
+    #[error("`{}` is run by another hotwatch{}; stop that one first", project.display(), by(*.pid))]
+    Taken { project: PathBuf, pid: Option<i32> },
+    /// The demo's directory.
+    #[error("`{}` is not empty; name a new directory", .0.display())]
+    NotEmpty(PathBuf),
+    /// The operating system says no.
+    #[error("cannot {what}: {error}")]
+    Io { what: String, error: io::Error },
+}
+
+impl Error {
+    /// An error of the operating system while trying to do `what`.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        |error| Error::Io { what: what.into(), error }
+    }
+}
+
+impl From<WatchError> for Error {
+    fn from(error: WatchError) -> Error {
+        Error::Watch(error.to_string())
+    }
+}
+
+fn by(pid: Option<i32>) -> String {
+    pid.map(|pid| format!(", PID {pid}")).unwrap_or_default()
+}

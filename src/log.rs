@@ -1,0 +1,141 @@
+//! Shows records: one thread takes them in order and hands each to every view. What an event is called is
+//! decided here, once, for all views that show words.
+
+pub mod file;
+pub mod json;
+pub mod terminal;
+
+use std::thread::JoinHandle;
+
+use crate::record::{Event, Level, Record, Rung, Told};
+
+/// One way of showing records.
+pub trait View: Send {
+    /// Takes in a record; nothing need be visible before [`View::flush`].
+    fn show(&mut self, record: &Record);
+
+    /// Makes everything visible that was shown.
+    ///
+    /// # Errors
+    /// In words, the first time that nothing can be shown any more.
+    fn flush(&mut self) -> Result<(), Problem>;
+}
+
+/// Why a view shows nothing any more.
+#[derive(Debug)]
+pub enum Problem {
+    /// Nobody reads it any longer; there is no point in going on.
+    Closed,
+    /// It cannot be written, in words.
+    Broken(String),
+}
+
+/// The thread that shows records; ends when the last sender is gone.
+#[derive(Debug)]
+pub struct Log {
+    thread: Option<JoinHandle<()>>,
+}
+
+/// So many records are shown before they are flushed, at most.
+const BURST: usize = 512;
+
+impl Log {
+    /// Shows what is told on all `views`. `closed` is called when one of them says that nobody reads it.
+    pub fn start(told: Told, mut views: Vec<Box<dyn View>>, closed: impl Fn() + Send + 'static) -> Log {
+        let thread = std::thread::spawn(move || {
+            while let Some(record) = told.next(true) {
+                views.iter_mut().for_each(|view| view.show(&record));
+                for record in std::iter::from_fn(|| told.next(false)).take(BURST) {
+                    views.iter_mut().for_each(|view| view.show(&record));
+                }
+                flush(&mut views, &closed);
+            }
+        });
+        Log { thread: Some(thread) }
+    }
+
+    /// Waits until everything has been shown; every sender must be gone, or about to go.
+    pub fn finish(mut self) {
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn flush(views: &mut [Box<dyn View>], closed: &dyn Fn()) {
+    let mut broken = Vec::new();
+    for view in views.iter_mut() {
+        match view.flush() {
+            Ok(()) => {}
+            Err(Problem::Closed) => closed(),
+            Err(Problem::Broken(message)) => broken.push(message),
+        }
+    }
+    // A view that broke is told of on the others; whatever else breaks by that has already said so itself.
+    for message in broken {
+        let event = Event::Notice { level: Level::Warning, message };
+        let record = Record { at: std::time::SystemTime::now(), event, service: None };
+        for view in views.iter_mut() {
+            view.show(&record);
+            drop(view.flush());
+        }
+    }
+}
+
+/// How an event is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// By the way.
+    Quiet,
+    /// As it should be.
+    Good,
+    /// Part of a reload.
+    Reload,
+    /// May be unexpected.
+    Warning,
+    /// Failed.
+    Bad,
+}
+
+/// An event in words; `None` for lines of a service, which speak for themselves, and for what another event
+/// says as well.
+pub fn words(event: &Event) -> Option<(Tone, String)> {
+    Some(match event {
+        Event::Log { .. } | Event::Change { .. } => return None,
+        Event::Watching { directories: 1 } => (Tone::Quiet, "watching 1 directory".to_owned()),
+        Event::Watching { directories } => (Tone::Quiet, format!("watching {directories} directories")),
+        Event::Started { pid } => (Tone::Quiet, format!("started, PID {pid}")),
+        Event::Ready { ms, .. } => (Tone::Good, format!("ready after {}", duration(*ms))),
+        Event::Verdict { rung: Rung::Nothing, reason } => (Tone::Quiet, format!("nothing to do: {reason}")),
+        Event::Verdict { rung: Rung::Restart, reason } => (Tone::Reload, reason.clone()),
+        Event::Building => (Tone::Quiet, "building".to_owned()),
+        Event::StillBuilding { ms } => (Tone::Quiet, format!("still building after {}", duration(*ms))),
+        Event::Build { ok: true, ms, .. } => (Tone::Quiet, format!("built in {}", duration(*ms))),
+        Event::Build { ok: false, ms, output } => {
+            (Tone::Bad, format!("build failed after {}\n{output}", duration(*ms)))
+        }
+        Event::Cancelled { reason } => (Tone::Reload, format!("build cancelled: {reason}")),
+        Event::Restarted { old_pid: Some(old), pid, ms } => {
+            (Tone::Reload, format!("restarted in {}, PID {old} -> {pid}", duration(*ms)))
+        }
+        Event::Restarted { old_pid: None, pid, ms } => {
+            (Tone::Reload, format!("running again after {}, PID {pid}", duration(*ms)))
+        }
+        Event::Exited { pid, code: Some(code), .. } => {
+            (Tone::Bad, format!("PID {pid} exited with code {code}; the next save starts it again"))
+        }
+        Event::Exited { pid, signal, .. } => {
+            let signal = signal.unwrap_or_default();
+            (Tone::Bad, format!("PID {pid} was ended by signal {signal}; the next save starts it again"))
+        }
+        Event::Stopped { pid } => (Tone::Quiet, format!("stopped, PID {pid}")),
+        Event::Notice { level: Level::Info, message } => (Tone::Quiet, message.clone()),
+        Event::Notice { level: Level::Warning, message } => (Tone::Warning, message.clone()),
+        Event::Notice { level: Level::Error, message } => (Tone::Bad, message.clone()),
+    })
+}
+
+/// Milliseconds as people read them.
+fn duration(ms: u64) -> String {
+    if ms < 1000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1000, ms % 1000 / 100) }
+}

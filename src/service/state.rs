@@ -1,0 +1,468 @@
+//! What a service does next, as a pure machine: inputs go in, effects come out, and time is passed in. It holds
+//! the promises of a reload. A failed build leaves the old process alone. A build is cancelled only by a save
+//! that it has not read, and at most three times in a row. After a restart saves are gathered for a while, and
+//! what then differs from what the last build read is built. There are never two processes at once.
+
+use std::time::{Duration, Instant};
+
+use hotwatch_platform::process::Exit;
+
+use crate::change::Digest;
+use crate::record::{Event, Level, Rung};
+
+/// How often in a row a running build gives way to a newer save.
+const CANCELS_IN_A_ROW: u32 = 3;
+
+/// How long a killed group may take to vanish before the service goes on without it.
+const KILLED_GRACE: Duration = Duration::from_secs(5);
+
+/// When a running build is first mentioned as taking long; then at every doubling.
+const LONG_BUILD: Duration = Duration::from_secs(1);
+
+/// The times a machine keeps to.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// After a start, saves are gathered for this long.
+    pub cooldown: Duration,
+    /// How long a process may take to become ready before the user is told.
+    pub ready_timeout: Duration,
+    /// How long a process may take to stop before it is killed.
+    pub grace: Duration,
+}
+
+/// What happens to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Its turn to start has come.
+    Launch,
+    /// What it is built from changed, first noticed at `since`.
+    Changed { digest: Digest, since: Instant },
+    /// The build has begun; before, it may have waited for others.
+    Building,
+    /// The build ended. One that was cancelled is reported as well.
+    Built(Result<(), String>),
+    /// The process was started.
+    Started { pid: i32 },
+    /// The process could not be started.
+    NotStarted(String),
+    /// The process is ready.
+    Ready,
+    /// The process ended; others of its group may still run.
+    Exited(Exit),
+    /// Nothing of the process's group is left.
+    Gone,
+    /// Stop, and stay stopped.
+    Stop,
+    /// Stop at once.
+    Kill,
+    /// The deadline has passed.
+    Tick,
+}
+
+/// What is to be done about it, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Start a build.
+    Build,
+    /// End the running build; its end is reported as [`Input::Built`].
+    CancelBuild,
+    /// Put the new binary in place and start it; reported as [`Input::Started`] or [`Input::NotStarted`].
+    Start,
+    /// Ask the process group to stop.
+    Terminate,
+    /// Kill the process group.
+    Kill,
+    /// Do not wait any longer for a group that cannot be killed; [`Input::Gone`] will not come.
+    Abandon,
+    /// Tell the user.
+    Tell(Event),
+    /// Tell the user that the process is still not ready, and why.
+    TellLate,
+    /// Tell whoever starts and stops the services.
+    Report(Report),
+}
+
+/// What a service tells whoever starts and stops all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// A process runs.
+    Started,
+    /// It is ready.
+    Ready,
+    /// It will not become ready by itself.
+    Failed,
+    /// It was asked to stop, and nothing of it is left.
+    Stopped,
+}
+
+#[derive(Debug)]
+struct Build {
+    /// What it reads.
+    digest: Digest,
+    /// When the save behind it was noticed; `None` for the first build.
+    since: Option<Instant>,
+    cancelled: bool,
+    /// `None` while it waits for others.
+    begun: Option<Begun>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    at: Instant,
+    /// When it is mentioned that this takes long.
+    mention: Instant,
+}
+
+#[derive(Debug)]
+enum Process {
+    None,
+    /// [`Effect::Start`] was given.
+    Starting,
+    Running {
+        pid: i32,
+        started: Instant,
+        ready: bool,
+        /// When the user is told that it is still not ready.
+        late: Option<Instant>,
+    },
+    /// On its way out, asked to or not.
+    Ending {
+        pid: i32,
+        asked: bool,
+        killed: bool,
+        deadline: Instant,
+    },
+}
+
+/// A service's state.
+#[derive(Debug)]
+pub struct Machine {
+    timing: Timing,
+    /// Whether its turn to start has come.
+    launched: bool,
+    ending: bool,
+    /// The identity of the inputs on disk.
+    wanted: Digest,
+    /// When the oldest save that no build has read was noticed.
+    since: Option<Instant>,
+    /// The identity of what the last finished build read.
+    attempted: Option<Digest>,
+    build: Option<Build>,
+    cancels: u32,
+    /// A new binary waits to be started, for a save noticed then.
+    fresh: Option<Option<Instant>>,
+    process: Process,
+    /// The save that the running process was started for.
+    serving: Option<Instant>,
+    /// The process that ran before.
+    old_pid: Option<i32>,
+    cooldown_until: Option<Instant>,
+    effects: Vec<Effect>,
+}
+
+impl Machine {
+    /// A service that has not been built yet. Its first [`Input::Tick`] starts the first build.
+    pub fn new(timing: Timing) -> Machine {
+        Machine {
+            timing,
+            launched: false,
+            ending: false,
+            wanted: Digest::default(),
+            since: None,
+            attempted: None,
+            build: None,
+            cancels: 0,
+            fresh: None,
+            process: Process::None,
+            serving: None,
+            old_pid: None,
+            cooldown_until: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Whether a process runs that is not ready yet.
+    pub fn awaits_readiness(&self) -> bool {
+        matches!(self.process, Process::Running { ready: false, .. })
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let to_replace = self.fresh.is_some() && matches!(self.process, Process::Running { .. });
+        let to_build = self.build.is_none() && self.is_stale();
+        let cooldown = self.cooldown_until.filter(|_| !self.ending && (to_replace || to_build));
+        let build = self.build.as_ref().and_then(|build| build.begun).map(|begun| begun.mention);
+        let process = match self.process {
+            Process::Running { late, .. } => late,
+            Process::Ending { deadline, .. } => Some(deadline),
+            Process::None | Process::Starting => None,
+        };
+        [cooldown, build, process].into_iter().flatten().min()
+    }
+
+    /// Takes in what happened at `now`; returns what is to be done.
+    pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Launch => self.launched = true,
+            Input::Changed { digest, since } => self.changed(now, digest, since),
+            Input::Building => {
+                if let Some(build) = self.build.as_mut().filter(|build| !build.cancelled) {
+                    build.begun = Some(Begun { at: now, mention: now + LONG_BUILD });
+                    self.tell(Event::Building);
+                }
+            }
+            Input::Built(result) => self.built(now, result),
+            Input::Started { pid } => self.started(now, pid),
+            Input::NotStarted(reason) => {
+                self.process = Process::None;
+                self.tell(Event::Notice { level: Level::Error, message: reason });
+                self.effects.push(Effect::Report(Report::Failed));
+            }
+            Input::Ready => self.ready(now),
+            Input::Exited(exit) => self.exited(now, exit),
+            Input::Gone => self.gone(),
+            Input::Stop => self.stop(now, Effect::Terminate),
+            Input::Kill => self.stop(now, Effect::Kill),
+            Input::Tick => self.tick(now),
+        }
+        if self.ending && self.build.is_none() && matches!(self.process, Process::None) {
+            self.effects.push(Effect::Report(Report::Stopped));
+        } else if !self.ending {
+            self.replace_if_possible(now);
+            self.build_if_needed(now);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.effects.push(Effect::Tell(event));
+    }
+
+    /// Whether the last finished build read something else than what is there now.
+    fn is_stale(&self) -> bool {
+        self.attempted != Some(self.wanted)
+    }
+
+    fn is_cooling(&self, now: Instant) -> bool {
+        self.cooldown_until.is_some_and(|until| now < until)
+    }
+
+    fn changed(&mut self, now: Instant, digest: Digest, since: Instant) {
+        self.wanted = digest;
+        self.since.get_or_insert(since);
+        let stale = self.is_stale();
+        match &mut self.build {
+            Some(build) if build.cancelled || build.digest == digest => {}
+            Some(_) if self.cancels >= CANCELS_IN_A_ROW => {
+                let reason = format!("cancelled {} builds in a row; this one finishes first", self.cancels);
+                self.tell(Event::Verdict { rung: Rung::Restart, reason });
+            }
+            Some(build) => {
+                build.cancelled = true;
+                self.cancels += 1;
+                self.effects.push(Effect::CancelBuild);
+                let reason = "a newer save changed what it reads".to_owned();
+                self.tell(Event::Cancelled { reason });
+            }
+            None if !stale => {
+                self.since = None;
+                let reason = "the content is back to what the last build read".to_owned();
+                self.tell(Event::Verdict { rung: Rung::Nothing, reason });
+            }
+            None => {
+                let left = self.cooldown_until.map(|until| until.saturating_duration_since(now));
+                if let Some(left) = left.filter(|left| !left.is_zero()) {
+                    let reason =
+                        format!("gathered: it has just been restarted, {} ms to go", left.as_millis());
+                    self.tell(Event::Verdict { rung: Rung::Restart, reason });
+                }
+            }
+        }
+    }
+
+    fn build_if_needed(&mut self, now: Instant) {
+        if self.build.is_some() || !self.is_stale() || self.is_cooling(now) {
+            return;
+        }
+        self.build =
+            Some(Build { digest: self.wanted, since: self.since.take(), cancelled: false, begun: None });
+        self.effects.push(Effect::Build);
+    }
+
+    fn built(&mut self, now: Instant, result: Result<(), String>) {
+        let Some(build) = self.build.take() else { return };
+        if self.ending {
+            return;
+        }
+        let ms = build.begun.map_or(0, |begun| millis(now - begun.at));
+        if build.cancelled {
+            // The save it was made for is still waiting, and is older than the one that cancelled it.
+            self.since = build.since.or(self.since);
+            if !self.is_stale() {
+                self.since = None;
+                let reason = "the content is back to what the last build read".to_owned();
+                self.tell(Event::Verdict { rung: Rung::Nothing, reason });
+            }
+            return;
+        }
+        self.cancels = 0;
+        self.attempted = Some(build.digest);
+        match result {
+            Ok(()) => {
+                self.tell(Event::Build { ok: true, ms, output: String::new() });
+                self.fresh = Some(build.since);
+            }
+            Err(output) => {
+                self.tell(Event::Build { ok: false, ms, output });
+                let reason = match self.process {
+                    Process::Running { pid, .. } => format!("PID {pid} keeps running what was built before"),
+                    Process::Starting | Process::Ending { asked: true, .. } => {
+                        "what was built before is being started".to_owned()
+                    }
+                    Process::None | Process::Ending { asked: false, .. } => {
+                        self.effects.push(Effect::Report(Report::Failed));
+                        "it does not run; the next save builds it again".to_owned()
+                    }
+                };
+                self.tell(Event::Verdict { rung: Rung::Nothing, reason });
+            }
+        }
+    }
+
+    /// Makes way for a new binary, and starts it once there is room.
+    fn replace_if_possible(&mut self, now: Instant) {
+        match self.process {
+            Process::Running { pid, .. } if self.fresh.is_some() && !self.is_cooling(now) => {
+                self.old_pid = Some(pid);
+                self.end(now, pid, true);
+                self.effects.push(Effect::Terminate);
+            }
+            Process::None if self.launched => {
+                if let Some(since) = self.fresh.take() {
+                    self.serving = since;
+                    self.process = Process::Starting;
+                    self.effects.push(Effect::Start);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn started(&mut self, now: Instant, pid: i32) {
+        let late = Some(now + self.timing.ready_timeout);
+        self.process = Process::Running { pid, started: now, ready: false, late };
+        self.cooldown_until = Some(now + self.timing.cooldown);
+        self.tell(Event::Started { pid });
+        self.effects.push(Effect::Report(Report::Started));
+        if self.ending {
+            self.stop(now, Effect::Terminate);
+        }
+    }
+
+    fn ready(&mut self, now: Instant) {
+        let Process::Running { pid, started, ready: false, .. } = self.process else { return };
+        self.process = Process::Running { pid, started, ready: true, late: None };
+        self.tell(Event::Ready { pid, ms: millis(now - started) });
+        if let Some(since) = self.serving.take() {
+            let old_pid = self.old_pid.take();
+            self.tell(Event::Restarted { old_pid, pid, ms: millis(now - since) });
+        }
+        self.effects.push(Effect::Report(Report::Ready));
+    }
+
+    fn exited(&mut self, now: Instant, exit: Exit) {
+        let Process::Running { pid, ready, .. } = self.process else { return };
+        let (code, signal) = match exit {
+            Exit::Code(code) => (Some(code), None),
+            Exit::Signal(signal) => (None, Some(signal)),
+        };
+        self.tell(Event::Exited { pid, code, signal });
+        if !ready {
+            self.effects.push(Effect::Report(Report::Failed));
+        }
+        // A service is its leader: what it leaves behind would hold its port.
+        self.end(now, pid, false);
+        self.effects.push(Effect::Terminate);
+    }
+
+    fn gone(&mut self) {
+        if let Process::Ending { pid, asked, .. } = self.process {
+            if asked {
+                self.tell(Event::Stopped { pid });
+            }
+            self.process = Process::None;
+        }
+    }
+
+    fn stop(&mut self, now: Instant, how: Effect) {
+        self.ending = true;
+        if let Some(build) = &mut self.build
+            && !build.cancelled
+        {
+            build.cancelled = true;
+            self.effects.push(Effect::CancelBuild);
+        }
+        match self.process {
+            Process::None | Process::Starting => {}
+            Process::Ending { .. } if how == Effect::Terminate => {}
+            Process::Running { pid, .. } | Process::Ending { pid, .. } => {
+                self.end(now, pid, true);
+                if how == Effect::Kill {
+                    self.killed(now);
+                }
+                self.effects.push(how);
+            }
+        }
+    }
+
+    fn end(&mut self, now: Instant, pid: i32, asked: bool) {
+        self.process = Process::Ending { pid, asked, killed: false, deadline: now + self.timing.grace };
+    }
+
+    fn killed(&mut self, now: Instant) {
+        if let Process::Ending { killed, deadline, .. } = &mut self.process {
+            *killed = true;
+            *deadline = now + KILLED_GRACE;
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let begun = self.build.as_mut().and_then(|build| build.begun.as_mut());
+        if let Some(begun) = begun.filter(|begun| begun.mention <= now) {
+            let elapsed = now - begun.at;
+            begun.mention = now + elapsed;
+            self.tell(Event::StillBuilding { ms: millis(elapsed) });
+        }
+        match &mut self.process {
+            Process::Running { late, .. } if late.is_some_and(|late| late <= now) => {
+                *late = None;
+                self.effects.push(Effect::TellLate);
+                self.effects.push(Effect::Report(Report::Failed));
+            }
+            Process::Ending { pid, killed: true, deadline, .. } if *deadline <= now => {
+                let message = format!("the process group {pid} does not end although it was killed");
+                self.tell(Event::Notice { level: Level::Warning, message });
+                self.effects.push(Effect::Abandon);
+                self.gone();
+            }
+            Process::Ending { killed: false, deadline, asked, .. } if *deadline <= now => {
+                if *asked {
+                    let grace = humantime::format_duration(self.timing.grace);
+                    let message = format!("did not stop within {grace}; killed");
+                    self.tell(Event::Notice { level: Level::Warning, message });
+                }
+                self.killed(now);
+                self.effects.push(Effect::Kill);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whole milliseconds, rounded down.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

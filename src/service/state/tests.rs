@@ -1,0 +1,273 @@
+use super::*;
+use crate::change::{Change, Content};
+
+/// A machine with a clock of its own that counts milliseconds.
+struct Bench {
+    machine: Machine,
+    start: Instant,
+    at: u64,
+}
+
+fn digest(text: &str) -> Digest {
+    let mut digest = Digest::default();
+    let after = Some(Content::of(text.as_bytes()));
+    digest.apply(&Change { path: "main.go".into(), before: None, after });
+    digest
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let timing = Timing {
+            cooldown: Duration::from_millis(300),
+            ready_timeout: Duration::from_secs(60),
+            grace: Duration::from_secs(5),
+        };
+        Bench { machine: Machine::new(timing), start: Instant::now(), at: 0 }
+    }
+
+    /// A machine with a ready process 1 that was built from nothing.
+    fn running() -> Bench {
+        let mut bench = Bench::new();
+        bench.give(0, Input::Tick);
+        bench.give(0, Input::Launch);
+        bench.give(100, Input::Built(Ok(())));
+        bench.give(100, Input::Started { pid: 1 });
+        bench.give(150, Input::Ready);
+        bench.at = 1000;
+        bench
+    }
+
+    fn now(&self) -> Instant {
+        self.start + Duration::from_millis(self.at)
+    }
+
+    /// Gives `input` at `at` milliseconds; returns the effects as short words.
+    fn give(&mut self, at: u64, input: Input) -> String {
+        self.at = at;
+        let effects = self.machine.step(self.now(), input);
+        effects.iter().map(short).collect::<Vec<_>>().join(" ")
+    }
+
+    fn save(&mut self, at: u64, text: &str) -> String {
+        self.at = at;
+        let since = self.now();
+        self.give(at, Input::Changed { digest: digest(text), since })
+    }
+
+    /// Lets the deadline pass, which must lie at `at`.
+    fn tick(&mut self, at: u64) -> String {
+        let due = self.machine.deadline().map(|due| due.duration_since(self.start).as_millis());
+        assert_eq!(due, Some(u128::from(at)));
+        self.give(at, Input::Tick)
+    }
+}
+
+fn short(effect: &Effect) -> String {
+    match effect {
+        Effect::Tell(Event::Started { pid }) => format!("started:{pid}"),
+        Effect::Tell(Event::Ready { ms, .. }) => format!("ready:{ms}"),
+        Effect::Tell(Event::Restarted { old_pid, pid, ms }) => format!("restarted:{old_pid:?}:{pid}:{ms}"),
+        Effect::Tell(Event::Build { ok, .. }) => format!("built:{ok}"),
+        Effect::Tell(Event::Building) => "building".to_owned(),
+        Effect::Tell(Event::StillBuilding { ms }) => format!("still:{ms}"),
+        Effect::Tell(Event::Cancelled { .. }) => "cancelled".to_owned(),
+        Effect::Tell(Event::Exited { pid, .. }) => format!("exited:{pid}"),
+        Effect::Tell(Event::Stopped { pid }) => format!("stopped:{pid}"),
+        Effect::Tell(Event::Verdict { rung, .. }) => format!("verdict:{rung:?}"),
+        Effect::Tell(Event::Notice { level, .. }) => format!("notice:{level:?}"),
+        Effect::Tell(other) => format!("{other:?}"),
+        Effect::Report(report) => format!("report:{report:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn builds_at_once_and_starts_when_its_turn_comes() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.give(0, Input::Tick), "Build");
+    assert_eq!(bench.give(100, Input::Built(Ok(()))), "built:true");
+    assert_eq!(bench.give(200, Input::Launch), "Start");
+    assert_eq!(bench.give(201, Input::Started { pid: 7 }), "started:7 report:Started");
+    assert!(bench.machine.awaits_readiness());
+    assert_eq!(bench.give(230, Input::Ready), "ready:29 report:Ready");
+    assert_eq!(bench.machine.deadline(), None);
+}
+
+#[test]
+fn a_save_builds_then_replaces_the_process() {
+    let mut bench = Bench::running();
+    assert_eq!(bench.save(1000, "a"), "Build");
+    assert_eq!(bench.give(1300, Input::Built(Ok(()))), "built:true Terminate");
+    assert_eq!(bench.give(1310, Input::Exited(Exit::Signal(15))), "");
+    assert_eq!(bench.give(1320, Input::Gone), "stopped:1 Start");
+    assert_eq!(bench.give(1321, Input::Started { pid: 2 }), "started:2 report:Started");
+    assert_eq!(bench.give(1340, Input::Ready), "ready:19 restarted:Some(1):2:340 report:Ready");
+}
+
+#[test]
+fn a_failed_build_touches_nothing_and_the_fix_restarts_once() {
+    let mut bench = Bench::running();
+    bench.save(1000, "broken");
+    assert_eq!(bench.give(1200, Input::Built(Err("no".to_owned()))), "built:false verdict:Nothing");
+    // Even a fix that restores what runs is built: the user waits for the word that it builds again.
+    let back = Input::Changed { digest: Digest::default(), since: bench.now() };
+    assert_eq!(bench.give(2000, back), "Build");
+    assert_eq!(bench.give(2300, Input::Built(Ok(()))), "built:true Terminate");
+}
+
+#[test]
+fn a_first_build_that_fails_waits_for_the_next_save() {
+    let mut bench = Bench::new();
+    bench.give(0, Input::Tick);
+    bench.give(0, Input::Launch);
+    assert_eq!(
+        bench.give(100, Input::Built(Err("no".to_owned()))),
+        "built:false report:Failed verdict:Nothing"
+    );
+    assert_eq!(bench.save(500, "fixed"), "Build");
+    assert_eq!(bench.give(600, Input::Built(Ok(()))), "built:true Start");
+    bench.give(600, Input::Started { pid: 3 });
+    assert_eq!(bench.give(610, Input::Ready), "ready:10 restarted:None:3:110 report:Ready");
+}
+
+#[test]
+fn a_newer_save_cancels_a_build_three_times_in_a_row() {
+    let mut bench = Bench::running();
+    bench.save(1000, "0");
+    for round in 1..=3u64 {
+        assert_eq!(bench.save(1000 + round * 100, &round.to_string()), "CancelBuild cancelled");
+        assert_eq!(bench.save(1001 + round * 100, &format!("{round}b")), "");
+        let killed = Input::Built(Err("killed".to_owned()));
+        assert_eq!(bench.give(1002 + round * 100, killed), "Build");
+    }
+    assert_eq!(bench.save(1400, "last"), "verdict:Restart");
+    assert_eq!(bench.give(1500, Input::Built(Ok(()))), "built:true Terminate Build");
+    bench.give(1510, Input::Gone);
+    bench.give(1511, Input::Started { pid: 2 });
+    // Counted from the first save, although its build and two more were cancelled.
+    assert_eq!(bench.give(1520, Input::Ready), "ready:9 restarted:Some(1):2:520 report:Ready");
+    // Its own restart still keeps the distance.
+    assert_eq!(bench.give(1800, Input::Built(Ok(()))), "built:true");
+    assert_eq!(bench.tick(1811), "Terminate");
+}
+
+#[test]
+fn a_save_that_the_build_has_read_does_not_cancel_it() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    assert_eq!(bench.save(1050, "a"), "");
+}
+
+#[test]
+fn there_and_back_again_during_a_build_ends_with_what_runs() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    let back = Input::Changed { digest: Digest::default(), since: bench.now() };
+    assert_eq!(bench.give(1050, back), "CancelBuild cancelled");
+    assert_eq!(bench.give(1060, Input::Built(Err("killed".to_owned()))), "verdict:Nothing");
+    assert_eq!(bench.machine.deadline(), None);
+}
+
+#[test]
+fn saves_after_a_restart_are_gathered_not_dropped() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1100, Input::Built(Ok(())));
+    bench.give(1100, Input::Gone);
+    bench.give(1100, Input::Started { pid: 2 });
+    bench.give(1110, Input::Ready);
+    assert_eq!(bench.save(1150, "b"), "verdict:Restart");
+    assert_eq!(bench.save(1250, "c"), "verdict:Restart");
+    assert_eq!(bench.tick(1400), "Build");
+    bench.give(1500, Input::Built(Ok(())));
+    bench.give(1500, Input::Gone);
+    bench.give(1500, Input::Started { pid: 3 });
+    assert_eq!(bench.give(1510, Input::Ready), "ready:10 restarted:Some(2):3:360 report:Ready");
+    // There and back again within the cooldown is nothing.
+    assert_eq!(bench.save(1600, "d"), "verdict:Restart");
+    assert_eq!(bench.save(1700, "c"), "verdict:Nothing");
+    assert_eq!(bench.machine.deadline(), None);
+}
+
+#[test]
+fn a_process_that_does_not_stop_is_killed_and_in_the_end_abandoned() {
+    let mut bench = Bench::running();
+    assert_eq!(bench.give(1000, Input::Stop), "Terminate");
+    assert_eq!(bench.tick(6000), "notice:Warning Kill");
+    assert_eq!(bench.tick(11_000), "notice:Warning Abandon stopped:1 report:Stopped");
+}
+
+#[test]
+fn kill_does_not_wait() {
+    let mut bench = Bench::running();
+    bench.give(1000, Input::Stop);
+    assert_eq!(bench.give(1100, Input::Kill), "Kill");
+    assert_eq!(bench.give(1101, Input::Gone), "stopped:1 report:Stopped");
+}
+
+#[test]
+fn stopping_ends_the_build_too() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    assert_eq!(bench.give(1100, Input::Stop), "CancelBuild Terminate");
+    assert_eq!(bench.give(1110, Input::Gone), "stopped:1");
+    assert_eq!(bench.give(1120, Input::Built(Err("killed".to_owned()))), "report:Stopped");
+}
+
+#[test]
+fn a_crash_is_told_what_it_leaves_is_ended_and_the_next_save_starts_again() {
+    let mut bench = Bench::running();
+    assert_eq!(bench.give(1000, Input::Exited(Exit::Code(1))), "exited:1 Terminate");
+    assert_eq!(bench.tick(6000), "Kill");
+    assert_eq!(bench.give(6001, Input::Gone), "");
+    assert_eq!(bench.save(7000, "a"), "Build");
+    assert_eq!(bench.give(7100, Input::Built(Ok(()))), "built:true Start");
+}
+
+#[test]
+fn a_save_after_an_early_crash_is_not_forgotten() {
+    let mut bench = Bench::new();
+    bench.give(0, Input::Tick);
+    bench.give(0, Input::Launch);
+    bench.give(0, Input::Built(Ok(())));
+    bench.give(0, Input::Started { pid: 1 });
+    assert_eq!(bench.give(50, Input::Exited(Exit::Code(2))), "exited:1 report:Failed Terminate");
+    bench.give(51, Input::Gone);
+    assert_eq!(bench.save(100, "fixed"), "verdict:Restart");
+    assert_eq!(bench.tick(300), "Build");
+}
+
+#[test]
+fn a_save_during_the_stop_is_built_and_the_older_binary_starts_meanwhile() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1100, Input::Built(Ok(())));
+    assert_eq!(bench.save(1150, "b"), "Build");
+    assert_eq!(bench.give(1200, Input::Gone), "stopped:1 Start");
+    assert_eq!(bench.give(1201, Input::Started { pid: 2 }), "started:2 report:Started");
+    assert_eq!(bench.give(1300, Input::Built(Ok(()))), "built:true");
+    assert_eq!(bench.tick(1501), "Terminate");
+}
+
+#[test]
+fn long_builds_are_mentioned_at_every_doubling() {
+    let mut bench = Bench::new();
+    bench.give(0, Input::Tick);
+    // While it waits for other builds nothing is mentioned.
+    assert_eq!(bench.machine.deadline(), None);
+    assert_eq!(bench.give(0, Input::Building), "building");
+    assert_eq!(bench.tick(1000), "still:1000");
+    assert_eq!(bench.tick(2000), "still:2000");
+    assert_eq!(bench.tick(4000), "still:4000");
+}
+
+#[test]
+fn a_process_that_is_late_is_told_once_and_may_still_become_ready() {
+    let mut bench = Bench::new();
+    bench.give(0, Input::Tick);
+    bench.give(0, Input::Launch);
+    bench.give(0, Input::Built(Ok(())));
+    bench.give(0, Input::Started { pid: 1 });
+    assert_eq!(bench.tick(60_000), "TellLate report:Failed");
+    assert_eq!(bench.give(61_000, Input::Ready), "ready:61000 report:Ready");
+}

@@ -1,0 +1,308 @@
+//! The watcher of `up`: a thread that waits for the operating system's events and tells of paths that may have
+//! changed, never whether they did. It leaves out directories that hold no source, follows symbolic links to
+//! directories inside the project, and polls what the system cannot watch.
+
+pub mod git;
+mod ignore;
+pub mod known;
+mod scope;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use hotwatch_platform::watch::poll::Poller;
+use hotwatch_platform::watch::{Event, Rescan, Waker, WatchError, Watcher, limit, mounts, native};
+
+use ignore::Ignore;
+use scope::{Finds, Sources};
+
+/// How often directories are looked at that the system cannot watch.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What is to be watched.
+pub struct Watched {
+    /// The project's directory; links that lead out of it are not followed.
+    pub project: PathBuf,
+    /// The directories to watch.
+    pub roots: Vec<Root>,
+    /// Whether a file of this path can count at all. Asked for every file that is found.
+    pub may_count: MayCount,
+}
+
+/// Whether a file of this path can count at all.
+pub type MayCount = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
+
+/// A directory to watch.
+#[derive(Debug, Clone)]
+pub struct Root {
+    /// The directory, canonical.
+    pub dir: PathBuf,
+    /// Directories below it that are entered in any case.
+    pub forced: Vec<PathBuf>,
+    /// Whether directories that git ignores are left out.
+    pub gitignore: bool,
+}
+
+/// What the watcher tells.
+#[derive(Debug)]
+pub enum Told {
+    /// These paths may have changed; before [`Told::Watching`]: they are there.
+    Changed(Changed),
+    /// Everything that is there has been told, and every later change will be.
+    Watching(Summary),
+    /// Something that the user should know.
+    Warning(String),
+    /// The watcher cannot begin, or cannot go on.
+    Failed(String),
+}
+
+/// Paths that may have changed, each standing for everything below it.
+#[derive(Debug)]
+pub struct Changed {
+    /// When the first of the events behind it was read.
+    pub at: Instant,
+    /// The paths, canonical.
+    pub paths: Vec<PathBuf>,
+}
+
+/// What is watched.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// How many directories.
+    pub directories: usize,
+    /// Links that were followed: where they stand, and the canonical directory they lead to.
+    pub links: Vec<(PathBuf, PathBuf)>,
+}
+
+/// The running watcher; dropping it ends and joins its threads. Drop the receiver of what it tells first.
+pub struct Watch {
+    threads: Threads,
+}
+
+/// The native watcher's thread and those of pollers.
+type Threads = Arc<Mutex<Vec<Running>>>;
+
+struct Running {
+    ending: Arc<AtomicBool>,
+    waker: Waker,
+    thread: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Begins to watch; everything else is told through `told`.
+    pub fn start(watched: Watched, told: Sender<Told>) -> Result<Watch, WatchError> {
+        let mut ignore = Ignore::new();
+        for root in &watched.roots {
+            ignore.add_root(&root.dir, root.gitignore);
+            root.forced.iter().for_each(|dir| ignore.force(root.dir.join(dir)));
+        }
+        let threads = Threads::default();
+        let shared = Shared { ignore, may_count: watched.may_count, told, threads: Arc::clone(&threads) };
+        let roots: BTreeSet<PathBuf> = watched.roots.into_iter().map(|root| root.dir).collect();
+        let silent = roots.iter().flat_map(|root| mounts::silent(root)).collect::<Vec<_>>();
+
+        let (scope, finds) = shared.scope(silent.iter().map(|silent| silent.mount.clone()).collect());
+        let actor = Actor { watcher: native(Box::new(scope))?, finds, shared: shared.clone() };
+        shared.spawn(actor, move |actor| actor.begin(&roots, silent, &watched.project));
+        Ok(Watch { threads })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // A watcher that is being joined may still have started a poller, so this goes on until none is left.
+        while let Some(running) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            running.ending.store(true, Ordering::Release);
+            running.waker.wake();
+            drop(running.thread.join());
+        }
+    }
+}
+
+/// What every watching thread needs.
+#[derive(Clone)]
+struct Shared {
+    ignore: Ignore,
+    may_count: MayCount,
+    told: Sender<Told>,
+    threads: Threads,
+}
+
+impl Shared {
+    fn scope(&self, closed: Vec<PathBuf>) -> (Sources, Finds) {
+        let finds = Finds::default();
+        let may_count = Arc::clone(&self.may_count);
+        let sources = Sources::new(self.ignore.clone(), closed, may_count, self.told.clone(), finds.clone());
+        (sources, finds)
+    }
+
+    /// Runs `actor` on a thread of its own: `begin` first, then until it is ended.
+    fn spawn(&self, mut actor: Actor, begin: impl FnOnce(&mut Actor) -> bool + Send + 'static) {
+        let ending = Arc::new(AtomicBool::new(false));
+        let waker = actor.watcher.waker();
+        let ended = Arc::clone(&ending);
+        let thread = std::thread::spawn(move || {
+            if begin(&mut actor) {
+                actor.run(&ended);
+            }
+        });
+        let running = Running { ending, waker, thread };
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(running);
+    }
+
+    /// Polls `dirs` from now on; returns how many directories that are, those below included.
+    fn poll(&self, dirs: &[PathBuf]) -> usize {
+        let (scope, finds) = self.scope(Vec::new());
+        let mut poller = Poller::new(Box::new(scope), POLL_INTERVAL);
+        let added = dirs.iter().filter_map(|dir| poller.add(dir).ok()).map(|added| added.directories).sum();
+        finds.flush(&self.told);
+        let actor = Actor { watcher: Box::new(poller), finds, shared: self.clone() };
+        self.spawn(actor, |_| true);
+        added
+    }
+
+    fn tell(&self, told: Told) {
+        // Nobody listens any more once `up` ends.
+        let _ = self.told.send(told);
+    }
+
+    fn warn(&self, message: impl Into<String>) {
+        self.tell(Told::Warning(message.into()));
+    }
+}
+
+/// One watcher and its thread's work.
+struct Actor {
+    watcher: Box<dyn Watcher>,
+    finds: Finds,
+    shared: Shared,
+}
+
+impl Actor {
+    /// Adds the roots and what links lead to. False when that failed, which has been told.
+    fn begin(&mut self, roots: &BTreeSet<PathBuf>, silent: Vec<mounts::Silent>, project: &Path) -> bool {
+        let mut summary = Summary::default();
+        let mut beyond_limit = Vec::new();
+        let polled = |root: &PathBuf| silent.iter().any(|silent| root.starts_with(&silent.mount));
+        for root in roots.iter().filter(|root| !polled(root)) {
+            if let Err(error) = self.add(root, &mut summary, &mut beyond_limit) {
+                self.shared.tell(Told::Failed(error.to_string()));
+                return false;
+            }
+        }
+        for link in self.finds.take_links() {
+            let Ok(target) = link.canonicalize() else { continue };
+            let known = |root: &PathBuf| root.starts_with(&target) || target.starts_with(root);
+            if target.starts_with(project) && !roots.iter().any(known) {
+                let seen = summary.links.iter().any(|(_, seen)| target.starts_with(seen));
+                if seen || self.add(&target, &mut summary, &mut beyond_limit).is_ok() {
+                    summary.links.push((link, target));
+                }
+            }
+        }
+        // Links inside linked directories are not followed: one step is what a tree of sources needs, and
+        // it cannot go round in circles.
+        drop(self.finds.take_links());
+
+        for silent in &silent {
+            let message =
+                format!("`{}` is on {}, which reports no changes", silent.mount.display(), silent.kind);
+            self.shared.warn(format!("{message}; it is looked at every {} ms", POLL_INTERVAL.as_millis()));
+        }
+        if !silent.is_empty() {
+            let inside = |silent: mounts::Silent| {
+                let below = roots.iter().filter(|root| root.starts_with(&silent.mount)).cloned();
+                let below = below.collect::<Vec<_>>();
+                if below.is_empty() { vec![silent.mount] } else { below }
+            };
+            let dirs: Vec<PathBuf> = silent.into_iter().flat_map(inside).collect();
+            summary.directories += self.shared.poll(&dirs);
+        }
+        if !beyond_limit.is_empty() {
+            let watched = summary.directories;
+            summary.directories += self.shared.poll(&beyond_limit);
+            self.shared.warn(limit_reached(watched, summary.directories));
+        }
+        self.finds.flush(&self.shared.told);
+        self.shared.tell(Told::Watching(summary));
+        true
+    }
+
+    fn add(
+        &mut self,
+        root: &Path,
+        summary: &mut Summary,
+        beyond_limit: &mut Vec<PathBuf>,
+    ) -> Result<(), WatchError> {
+        let added = self.watcher.add(root)?;
+        summary.directories += added.directories;
+        beyond_limit.extend(added.unwatched);
+        for (dir, reason) in added.unreadable {
+            self.shared.warn(format!("the directory `{}` is not watched: {reason}", dir.display()));
+        }
+        Ok(())
+    }
+
+    /// Tells what happens until the thread is ended or nobody listens.
+    fn run(&mut self, ended: &AtomicBool) {
+        let mut events = Vec::new();
+        while !ended.load(Ordering::Acquire) {
+            if let Err(error) = self.watcher.wait(&mut events, None) {
+                self.shared.tell(Told::Failed(format!("the file watcher stopped working: {error}")));
+                return;
+            }
+            let at = Instant::now();
+            let paths = self.paths(&mut events);
+            self.finds.flush(&self.shared.told);
+            if !paths.is_empty() {
+                self.shared.tell(Told::Changed(Changed { at, paths }));
+            }
+        }
+    }
+
+    /// The paths that `events` say may have changed; warnings are told.
+    fn paths(&mut self, events: &mut Vec<Event>) -> Vec<PathBuf> {
+        let mut paths = Vec::new();
+        let mut unwatched = Vec::new();
+        for event in events.drain(..) {
+            match event {
+                Event::Change { path, dir, .. } if dir || (self.shared.may_count)(&path) => paths.push(path),
+                Event::Change { .. } => {}
+                Event::Rescan { root, why } => {
+                    let shown = root.display();
+                    match why {
+                        Rescan::Overflow => {
+                            self.shared.warn(format!("{why}; everything below `{shown}` is compared"));
+                        }
+                        Rescan::RootGone | Rescan::RootBack => self.shared.warn(format!("{why}: `{shown}`")),
+                    }
+                    paths.push(root);
+                }
+                Event::Unwatched { dir } => unwatched.push(dir),
+            }
+        }
+        if !unwatched.is_empty() {
+            let polled = self.shared.poll(&unwatched);
+            let watched = limit().unwrap_or_default();
+            self.shared.warn(limit_reached(watched, watched + polled));
+        }
+        paths
+    }
+}
+
+/// Words for a watch limit that was reached after `watched` of `needed` directories.
+fn limit_reached(watched: usize, needed: usize) -> String {
+    let limit = limit().map(|limit| format!(" (now {limit})")).unwrap_or_default();
+    format!(
+        "the watch limit is reached: {} of {needed} directories are polled instead, every {} ms; raise \
+         `fs.inotify.max_user_watches`{limit} with `sudo sysctl fs.inotify.max_user_watches={}`",
+        needed - watched,
+        POLL_INTERVAL.as_millis(),
+        needed.next_power_of_two().max(524_288),
+    )
+}

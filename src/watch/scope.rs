@@ -1,0 +1,95 @@
+//! What the watcher of `up` looks at: directories that may hold sources, and of the files only those that may
+//! count. Found files are passed on while the walk goes on, so that they can be read at the same time.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+use hotwatch_platform::watch::{Entry, Scope};
+
+use super::ignore::Ignore;
+use super::{Changed, MayCount, Told};
+
+/// Files per message.
+const CHUNK: usize = 512;
+
+/// Files and links that walks have found and nobody was told of yet; shared by a scope and the thread that
+/// drives its watcher.
+#[derive(Clone, Default)]
+pub(super) struct Finds(Arc<Mutex<Found>>);
+
+#[derive(Default)]
+struct Found {
+    files: Vec<PathBuf>,
+    links: Vec<PathBuf>,
+}
+
+impl Finds {
+    fn with<T>(&self, act: impl FnOnce(&mut Found) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells of the files found so far.
+    pub(super) fn flush(&self, told: &Sender<Told>) {
+        let paths = self.with(|found| std::mem::take(&mut found.files));
+        if !paths.is_empty() {
+            // Nobody listens any more once `up` ends.
+            let _ = told.send(Told::Changed(Changed { at: Instant::now(), paths }));
+        }
+    }
+
+    /// The links to directories found so far.
+    pub(super) fn take_links(&self) -> Vec<PathBuf> {
+        self.with(|found| std::mem::take(&mut found.links))
+    }
+}
+
+/// The scope.
+pub(super) struct Sources {
+    ignore: Ignore,
+    /// Directories that somebody else looks at.
+    closed: Vec<PathBuf>,
+    may_count: MayCount,
+    told: Sender<Told>,
+    finds: Finds,
+}
+
+impl Sources {
+    pub(super) fn new(
+        ignore: Ignore,
+        closed: Vec<PathBuf>,
+        may_count: MayCount,
+        told: Sender<Told>,
+        finds: Finds,
+    ) -> Sources {
+        Sources { ignore, closed, may_count, told, finds }
+    }
+}
+
+impl Scope for Sources {
+    fn enter(&mut self, dir: &Path) -> bool {
+        !self.ignore.prunes(dir) && !self.closed.iter().any(|closed| dir == closed)
+    }
+
+    fn found(&mut self, path: &Path, kind: Entry) {
+        if kind == Entry::Symlink && path.is_dir() {
+            if !self.ignore.prunes(path) {
+                self.finds.with(|found| found.links.push(path.to_owned()));
+            }
+            return;
+        }
+        if path.file_name().is_some_and(|name| name == ".gitignore") {
+            self.ignore.learn(path);
+        }
+        if (self.may_count)(path) {
+            let full = self.finds.with(|found| {
+                found.files.push(path.to_owned());
+                found.files.len() >= CHUNK
+            });
+            if full {
+                self.finds.flush(&self.told);
+            }
+        }
+    }
+}
