@@ -1,0 +1,228 @@
+"""What every benchmark needs: a place to work in, child processes whose lines carry the time at which they
+arrived, what /proc says of a process, and an HTTP request that costs little."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import namedtuple
+
+Line = namedtuple("Line", "at stream text")
+Line.__doc__ = "A line of a child: when it was read (time.perf_counter), `stdout` or `stderr`, and its text."
+
+Bench = namedtuple("Bench", "binary root temp env runs wanted directories")
+Bench.__doc__ = """What a benchmark is given: the binary of hotwatch, the root of its repository, a temporary
+directory of its own, the environment for children, how often to repeat, the benchmarks that are wanted, and
+the size of the tree."""
+
+
+class Failed(Exception):
+    """A benchmark could not be done; the text says why."""
+
+
+class Child:
+    """A child process in a session of its own, so that Ctrl+C reaches only the benchmark, which then ends its
+    children one by one. Leaving the `with` block ends it."""
+
+    def __init__(self, argv, env, cwd=None, stdin=None):
+        self.name = os.path.basename(argv[0])
+        self._lines = queue.Queue()
+        self._tail = []
+        self._open = 2
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            argv,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+        self._readers = [
+            threading.Thread(target=self._read, args=(name, getattr(self.process, name)), daemon=True)
+            for name in ("stdout", "stderr")
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, name, stream):
+        for raw in iter(stream.readline, b""):
+            self._lines.put(Line(time.perf_counter(), name, raw.decode("utf-8", "replace").rstrip("\n")))
+        stream.close()
+        self._lines.put(None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def lines(self, timeout):
+        """Yields lines as they come; fails when `timeout` seconds pass without what is looked for, or when
+        the child ends."""
+        deadline = time.perf_counter() + timeout
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.perf_counter()))
+            except queue.Empty:
+                raise self.failed("did not do what was waited for in {} s".format(timeout)) from None
+            if line is None:
+                self._open -= 1
+                if self._open == 0:
+                    raise self.failed("ended too early")
+                continue
+            self.saw(line)
+            yield line
+
+    def saw(self, line):
+        """Takes note of a line that was read."""
+        self._tail = self._tail[-4:] + [line.text]
+
+    def failed(self, what):
+        """The error that this child `what`, with the last that it said."""
+        return Failed("{} {}; it said last: {}".format(self.name, what, " | ".join(self._tail) or "nothing"))
+
+    def stop(self):
+        """Asks the process to end, by its PID; kills it when it does not within 20 s."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for reader in self._readers:
+            reader.join(timeout=5)
+
+
+class Up(Child):
+    """`hotwatch up --json` on the project in `directory`."""
+
+    def __init__(self, bench, directory):
+        self._cache = bench.env["XDG_CACHE_HOME"]
+        self._services = set()
+        super().__init__([bench.binary, "-C", directory, "up", "--json"], bench.env)
+
+    def events(self, timeout):
+        """Yields (time of arrival, event) as they come, and fails as `lines` does."""
+        for line in self.lines(timeout):
+            if line.stream == "stdout":
+                yield line.at, json.loads(line.text)
+
+    def wait_for(self, kind, timeout, count=1):
+        """Waits for `count` events of this kind, each of another service."""
+        seen = set()
+        for at, event in self.events(timeout):
+            if event["event"] == kind:
+                seen.add(event.get("service"))
+                if len(seen) == count:
+                    return at, event
+
+    def drain(self):
+        """The events that have arrived and nobody has waited for."""
+        events = []
+        while True:
+            try:
+                line = self._lines.get_nowait()
+            except queue.Empty:
+                return events
+            if line is not None:
+                self.saw(line)
+                if line.stream == "stdout":
+                    events.append(json.loads(line.text))
+
+    def saw(self, line):
+        super().saw(line)
+        if line.stream != "stdout":
+            return
+        event = json.loads(line.text)
+        if event["event"] == "started":
+            self._services.add(event["pid"])
+        elif event["event"] in ("stopped", "exited"):
+            self._services.discard(event["pid"])
+
+    def stop(self):
+        """Ends hotwatch, and any service that it should have left behind."""
+        super().stop()
+        self.drain()
+        for pid in self._services:
+            if executable(pid).startswith(self._cache):
+                os.kill(pid, signal.SIGKILL)
+
+
+def executable(pid):
+    """The path of the program that the process runs; empty when there is none."""
+    try:
+        return os.readlink("/proc/{}/exe".format(pid))
+    except OSError:
+        return ""
+
+
+def memory(pid):
+    """(VmRSS, RssAnon, number of threads) of the process alone, not of its children; sizes in bytes."""
+    with open("/proc/{}/status".format(pid)) as status:
+        fields = dict(line.split(":", 1) for line in status)
+    resident, anonymous = (int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "RssAnon"))
+    return resident, anonymous, int(fields["Threads"])
+
+
+def context_switches(pid):
+    """How often threads of the process left a processor so far, by themselves or not."""
+    total = 0
+    for task in os.listdir("/proc/{}/task".format(pid)):
+        with open("/proc/{}/task/{}/status".format(pid, task)) as status:
+            total += sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
+    return total
+
+
+def free_ports(count):
+    """TCP ports of the loopback that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def http_get(port):
+    """What `GET /` answers, headers included; empty when nobody does."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: connection.recv(4096), b""))
+    except OSError:
+        return b""
+
+
+def answered(port, text, timeout=60):
+    """The time at which the port answered with `text`, asked every millisecond."""
+    wanted = text.encode()
+    deadline = time.perf_counter() + timeout
+    while time.perf_counter() < deadline:
+        if wanted in http_get(port):
+            return time.perf_counter()
+        time.sleep(0.001)
+    raise Failed("port {} did not answer `{}` in {} s".format(port, text, timeout))
+
+
+def write(path, text):
+    """Writes a file as editors do that keep the inode: truncate, write, close."""
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def progress(text):
+    """Tells on standard error what is being done, so that standard output holds the result only."""
+    print(text, file=sys.stderr, flush=True)

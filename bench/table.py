@@ -1,0 +1,79 @@
+"""The rows of the result, how figures are written, and the table for terminals and for Markdown."""
+
+from collections import namedtuple
+from statistics import median
+
+HELD = "held"
+NOT_HELD = "NOT HELD"
+NOT_MEASURED = "NOT MEASURED"
+
+Row = namedtuple("Row", "benchmark figure ours peer ratio bound verdict")
+Row.__doc__ = "One line of the table; every field is text."
+
+HEADINGS = ("benchmark", "figure", "hotwatch", "peer", "ratio", "bound", "held?")
+
+
+def seconds(value):
+    """A duration as people read it."""
+    return "{:.2f} s".format(value) if value >= 1 else "{:.0f} ms".format(value * 1000)
+
+
+def megabytes(value):
+    """A size as people read it."""
+    return "{:.1f} MB".format(value / 1e6)
+
+
+def spread(values, show):
+    """The median, and between which values it lies."""
+    text = show(median(values))
+    if len(values) > 1:
+        text += " ({} to {})".format(show(min(values)), show(max(values)))
+    return text
+
+
+def compared(benchmark, figure, show, ours, peer, peers, factor, extra=0.0):
+    """Our median beside the peer's, which it may exceed by `factor` and `extra` (in seconds). `peers` is text
+    where the peer could not be measured."""
+    bound = "<= {:.2f} x".format(factor) + (" + " + seconds(extra) if extra else "")
+    if isinstance(peers, str):
+        return Row(benchmark, figure, spread(ours, show), "", "", bound, "{}: {}".format(NOT_MEASURED, peers))
+    held = median(ours) <= factor * median(peers) + extra
+    ratio = "{:.2f}".format(median(ours) / median(peers))
+    shown = "{}: {}".format(peer, spread(peers, show))
+    return Row(benchmark, figure, spread(ours, show), shown, ratio, bound, HELD if held else NOT_HELD)
+
+
+def none_of(benchmark, figure, counts):
+    """Counts of what must not happen at all; the worst decides."""
+    held = HELD if max(counts) == 0 else NOT_HELD
+    return Row(benchmark, figure, "{} (worst of {})".format(max(counts), len(counts)), "", "", "0", held)
+
+
+def plain(benchmark, figure, show, values, peer="", peers=()):
+    """A figure without a bound, beside the peer's where there is one."""
+    shown = "{}: {}".format(peer, spread(peers, show)) if peers and not isinstance(peers, str) else ""
+    return Row(benchmark, figure, spread(values, show), shown, "", "none", "")
+
+
+def not_measured(benchmark, why):
+    """The row of a benchmark that could not be done."""
+    return Row(benchmark, "", "", "", "", "", "{}: {}".format(NOT_MEASURED, why))
+
+
+def all_held(rows):
+    """Whether everything was measured and within its bound."""
+    return all(row.verdict in (HELD, "") for row in rows)
+
+
+def terminal(rows):
+    """The table with aligned columns."""
+    lines = [HEADINGS] + rows
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS) - 1)] + [0]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded) + "\n"
+
+
+def markdown(rows):
+    """The table in Markdown."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS)] + rows
+    return "".join("| {} |\n".format(" | ".join(line)) for line in lines)

@@ -1,0 +1,116 @@
+//! Saves that come faster than builds.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{Project, is};
+
+/// A service without Go: its build waits until `gate` is there, and copies a script.
+fn scripted(project: &Project) {
+    let config = format!(
+        "log_dir = \"{}\"\n[[service]]\nname = \"api\"\ndir = \"api\"\nready = {{ log = \"serving\" }}\n\
+         build = [\"sh\", \"build.sh\", \"{{out}}\"]\n",
+        project.log_dir().display()
+    );
+    project.write("hotwatch.toml", &config);
+    project.write("api/build.sh", "while ! [ -e gate ]; do sleep 0.01; done; cp main.go \"$1\"; chmod +x \"$1\"\n");
+    script(project, 0);
+    project.write("api/gate", "");
+}
+
+fn script(project: &Project, version: u32) {
+    project.write("api/main.go", &format!("#!/bin/sh\necho serving {version}\nexec sleep 600\n"));
+}
+
+#[test]
+fn a_change_cancels_the_build_that_has_not_read_it_three_times_in_a_row() {
+    let project = Project::new();
+    scripted(&project);
+    let mut up = project.up();
+    up.until_event("ready", "api");
+    fs::remove_file(project.path("api/gate")).unwrap();
+    script(&project, 1);
+    up.until_event("building", "api");
+    for version in 2..=4 {
+        script(&project, version);
+        up.until_event("cancelled", "api");
+        up.until_event("building", "api");
+    }
+    // The fourth is not cancelled, although it has not read this one.
+    script(&project, 5);
+    up.until("the word that it finishes first", |seen| {
+        is(seen, "verdict", "api") && seen["reason"].as_str().unwrap().contains("finishes first")
+    });
+    project.write("api/gate", "");
+    // One more follows, with the last content.
+    up.until_event("restarted", "api");
+    up.until_event("restarted", "api");
+    let served = |seen: &&serde_json::Value| is(seen, "log", "api");
+    assert_eq!(up.seen.iter().rev().find(served).unwrap()["line"], "serving 5");
+    up.stop();
+}
+
+#[test]
+fn stopping_ends_a_build_that_would_never_end() {
+    let project = Project::new();
+    scripted(&project);
+    fs::remove_file(project.path("api/gate")).unwrap();
+    let mut up = project.up();
+    up.until_event("building", "api");
+    let (status, _) = up.stop();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_first_build_that_fails_waits_for_its_next_save_and_the_others_start() {
+    let project = Project::tiny(&["broken", "fine"], "");
+    project.write("broken/answer.go", "package main\n\nbroken\n");
+    let mut up = project.up();
+    up.until("a failed build", |seen| is(seen, "build", "broken") && seen["ok"] == false);
+    up.until_event("ready", "fine");
+    assert_eq!(up.count(0, "started", "broken"), 0);
+    project.save_answer("broken", "mended");
+    up.until_event("ready", "broken");
+    assert!(project.answer("broken").starts_with("mended"));
+    up.stop();
+}
+
+#[test]
+fn two_hundred_saves_in_two_seconds_end_with_the_last_one_running() {
+    let project = Project::tiny(&["api", "beacon"], "");
+    // Without a held port, so that nothing but hotwatch keeps two processes apart.
+    let lock = project.beside("lock");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    let port = format!("PORT = \"{}\"", project.port("api"));
+    let env = format!("PORT = \"0\", ONLY_ONE = \"{}\"", lock.display());
+    let config = config.replacen(&format!("port = {}\n", project.port("api")), "ready = { log = \"listening\" }\n", 1);
+    project.write("hotwatch.toml", &config.replacen(&port, &env, 1));
+    let mut up = project.up();
+    up.until_all_ready(&["api", "beacon"]);
+    let before = up.seen.len();
+
+    // Two seconds of work by definition, not a wait for something.
+    let start = Instant::now();
+    for round in 1..=200u32 {
+        project.save_answer("api", &format!("save {round}"));
+        thread::sleep((start + Duration::from_millis(10) * round).saturating_duration_since(Instant::now()));
+    }
+    // The end is known by content: the process whose build read the last save says so.
+    project.write("api/last.go", "package main\n\nimport \"fmt\"\n\nfunc init() { fmt.Println(\"last\", answer) }\n");
+    up.until("the last save running", |seen| is(seen, "log", "api") && seen["line"] == "last save 200");
+    up.until_event("restarted", "api");
+    project.save_answer("beacon", "beacon");
+    up.until_event("restarted", "beacon");
+
+    let at = |seen: &serde_json::Value| humantime::parse_rfc3339(seen["at"].as_str().unwrap()).unwrap();
+    let started: Vec<_> = up.seen.iter().filter(|seen| is(seen, "started", "api")).map(at).collect();
+    for pair in started.windows(2) {
+        let apart = pair[1].duration_since(pair[0]).unwrap();
+        assert!(apart >= Duration::from_millis(300), "restarts only {apart:?} apart");
+    }
+    let restarts = up.count(before, "restarted", "api");
+    assert!((1..=9).contains(&restarts), "{restarts} restarts in some three seconds");
+    assert!(!project.beside("lock.overlap").exists(), "two processes at once");
+    up.stop();
+}
