@@ -1,9 +1,11 @@
 """What every benchmark needs: a place to work in, child processes whose lines carry the time at which they
 arrived, what /proc says of a process, and an HTTP request that costs little."""
 
+import contextlib
 import json
 import os
 import queue
+import random
 import signal
 import socket
 import subprocess
@@ -54,7 +56,8 @@ class Child:
 
     def _read(self, name, stream):
         for raw in iter(stream.readline, b""):
-            self._lines.put(Line(time.perf_counter(), name, raw.decode("utf-8", "replace").rstrip("\n")))
+            text = raw.decode("utf-8", "replace").rstrip("\n")
+            self._lines.put(Line(time.perf_counter(), name, text))
         stream.close()
         self._lines.put(None)
 
@@ -65,8 +68,8 @@ class Child:
         self.stop()
 
     def lines(self, timeout):
-        """Yields lines as they come; fails when `timeout` seconds pass without what is looked for, or when
-        the child ends."""
+        """Yields lines as they come; fails when `timeout` seconds pass without the reader being done, or
+        when the child ends."""
         deadline = time.perf_counter() + timeout
         while True:
             try:
@@ -78,23 +81,21 @@ class Child:
                 if self._open == 0:
                     raise self.failed("ended too early")
                 continue
-            self.saw(line)
+            self._tail = self._tail[-4:] + [line.text]
             yield line
-
-    def saw(self, line):
-        """Takes note of a line that was read."""
-        self._tail = self._tail[-4:] + [line.text]
 
     def failed(self, what):
         """The error that this child `what`, with the last that it said."""
-        return Failed("{} {}; it said last: {}".format(self.name, what, " | ".join(self._tail) or "nothing"))
+        last = " | ".join(self._tail) or "nothing"
+        return Failed("{} {}; it said last: {}".format(self.name, what, last))
 
     def stop(self):
-        """Asks the process to end, by its PID; kills it when it does not within 20 s."""
+        """Asks the process to end: one that reads its standard input by closing that, another by SIGTERM to
+        its PID. Kills it when it has not ended 20 s later."""
         if self.process.stdin:
             self.process.stdin.close()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        elif self.process.poll() is None:
+            self.process.terminate()
         try:
             self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
@@ -116,10 +117,11 @@ class Up(Child):
         """Yields (time of arrival, event) as they come, and fails as `lines` does."""
         for line in self.lines(timeout):
             if line.stream == "stdout":
-                yield line.at, json.loads(line.text)
+                yield line.at, self._event(line)
 
     def wait_for(self, kind, timeout, count=1):
-        """Waits for `count` events of this kind, each of another service."""
+        """Waits for `count` events of this kind, each of another service; returns when the last one came, and
+        that event."""
         seen = set()
         for at, event in self.events(timeout):
             if event["event"] == kind:
@@ -135,20 +137,20 @@ class Up(Child):
                 line = self._lines.get_nowait()
             except queue.Empty:
                 return events
-            if line is not None:
-                self.saw(line)
-                if line.stream == "stdout":
-                    events.append(json.loads(line.text))
+            if line is not None and line.stream == "stdout":
+                events.append(self._event(line))
 
-    def saw(self, line):
-        super().saw(line)
-        if line.stream != "stdout":
-            return
-        event = json.loads(line.text)
+    def _event(self, line):
+        """The event in a line; takes note of processes that come and go."""
+        try:
+            event = json.loads(line.text)
+        except ValueError:
+            raise Failed("hotwatch wrote a line that is no JSON: {}".format(line.text)) from None
         if event["event"] == "started":
             self._services.add(event["pid"])
         elif event["event"] in ("stopped", "exited"):
             self._services.discard(event["pid"])
+        return event
 
     def stop(self):
         """Ends hotwatch, and any service that it should have left behind."""
@@ -176,24 +178,30 @@ def memory(pid):
 
 
 def context_switches(pid):
-    """How often threads of the process left a processor so far, by themselves or not."""
-    total = 0
+    """How often each thread of the process left a processor so far, by itself or not."""
+    switches = {}
     for task in os.listdir("/proc/{}/task".format(pid)):
-        with open("/proc/{}/task/{}/status".format(pid, task)) as status:
-            total += sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
-    return total
+        # A thread may end while it is looked at.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open("/proc/{}/task/{}/status".format(pid, task)) as status:
+                switches[task] = sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
+    return switches
 
 
 def free_ports(count):
-    """TCP ports of the loopback that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """TCP ports of the loopback that nobody listens on. They lie below those that the system gives to
+    clients: one of those might take the port, or even connect to itself on it, while a service restarts."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        lowest = int(file.read().split()[0])
+    ports = []
+    for port in random.sample(range(10000, max(lowest, 11000)), 1000):
+        with socket.socket() as tried:
+            with contextlib.suppress(OSError):
+                tried.bind(("127.0.0.1", port))
+                ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise Failed("there are not {} free ports".format(count))
 
 
 def http_get(port):

@@ -75,7 +75,7 @@ def facts(bench):
         ("processor", "{}, {} cores".format(field("/proc/cpuinfo", r"^model name\s*: (.+)$"), cores)),
         ("memory", "{:.0f} GB".format(memory / 1e9)),
         ("kernel", "{} {}".format(platform.system(), platform.release())),
-        ("temporary files", "{} ({})".format(file_system(bench.temp), "set TMPDIR to use another place")),
+        ("file system", file_system(bench.temp)),
         ("load average before", "{:.2f}".format(os.getloadavg()[0])),
         ("go", first_line("go", "version")),
         ("inotifywait", first_line("inotifywait", "--help")),
@@ -102,9 +102,8 @@ def watches(needed):
         with open(WATCHES, "w") as file:
             file.write(str(wanted))
     except OSError:
-        raise Failed(
-            "fs.inotify.max_user_watches is {}; `sudo sysctl fs.inotify.max_user_watches={}`".format(limit, wanted)
-        ) from None
+        remedy = "sudo sysctl fs.inotify.max_user_watches={}".format(wanted)
+        raise Failed("fs.inotify.max_user_watches is {}; raise it with `{}`".format(limit, remedy)) from None
     try:
         yield
     finally:

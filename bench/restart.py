@@ -1,11 +1,12 @@
 """`restart`: how long after a save the new code answers.
 
-The service is a copy of userService of the demo backend. Each edit gives the text that `GET /` answers a new value in
-handlers.go. Time counts from just before the file is written until an HTTP request, sent anew every millisecond, is
-answered with the new text. Beside hotwatch with this one service stands a shell that is told of the save at once and does
-the rest by hand: `go build -o bin . && kill OLD; wait OLD; ./bin &`. 20 edits each, in turns, at least 600 ms apart, so that
-hotwatch's cooldown is over; one edit each before the first is not counted. What hotwatch may take longer is its quiet
-window, 20 ms. `restarted.ms` is what hotwatch itself says: from the first file event to ready."""
+The service is a copy of userService of the demo backend. Each edit gives the text that `GET /` answers a
+new value, in handlers.go. Time counts from just before the file is written until an HTTP request, sent anew
+every millisecond, is answered with the new text. Beside hotwatch with this one service stands a shell that
+is told of the save at once and does the rest by hand: `go build -o bin . && kill OLD; wait OLD; ./bin &`.
+Each makes 20 edits, in turns, at least 600 ms apart, so that hotwatch's cooldown is over; an edit before
+the first is not counted. What hotwatch may take longer includes its quiet window of 20 ms. `restarted.ms`
+is what hotwatch itself says: from the first file event to ready."""
 
 import contextlib
 import os
@@ -41,13 +42,12 @@ env = {{ {variable} = "{port}" }}
 BY_HAND = """
 go build -o bin . || exit 1
 ./bin & old=$!
+trap 'kill "$old"; wait "$old"' EXIT
 while read -r save; do
     go build -o bin . && kill "$old" || exit 1
     wait "$old"
     ./bin & old=$!
 done
-kill "$old"
-wait "$old"
 """
 
 
@@ -86,8 +86,7 @@ class ByHand:
 
     def saved(self):
         """Tells the shell."""
-        self.child.process.stdin.write(b"save\n")
-        self.child.process.stdin.flush()
+        os.write(self.child.process.stdin.fileno(), b"save\n")
 
 
 def measure(bench):
@@ -101,7 +100,8 @@ def measure(bench):
             for side, took in ((watched, ours), (by_hand, theirs)):
                 time.sleep(PAUSE)
                 took.append(edit(side, number))
-            progress("restart, edit {}: {} and {}".format(number, *map(table.seconds, (ours[-1], theirs[-1]))))
+            shown = (table.seconds(took[-1]) for took in (ours, theirs))
+            progress("restart, edit {}: {}, by hand {}".format(number, *shown))
         restarts = watched.restarts()
     if len(restarts) != EDITS + 1:
         raise Failed("hotwatch reported {} restarts after {} edits".format(len(restarts), EDITS + 1))

@@ -4,11 +4,11 @@
     cargo build --release
     python3 bench/run.py
 
-needs Linux, Python 3.8 or newer, go, inotify-tools and strace; what is missing is said, and what needs it is
-not measured. Peers take turns (A B A B ...) and medians are compared. Everything happens in a temporary
-directory (TMPDIR says where; the tree takes some 1.2 GB there) and on free ports of the loopback; nothing is left behind.
-The figures are of a machine that has nothing else to do. Exit code: 0 when everything was measured and is within its
-bound, 1 when not, 2 for wrong usage."""
+It needs Linux, Python 3.8 or newer, go, inotify-tools and strace; what is missing is said, and what needs
+it is not measured. Peers take turns (A B A B ...) and medians are compared. Everything happens in a
+temporary directory (TMPDIR says where; the tree takes some 1.1 GB) and on free ports of the loopback;
+nothing is left behind. Figures are worth something only on a machine that has nothing else to do. Exit
+code: 0 when everything was measured and is within its bound, 1 when not, 2 for wrong usage."""
 
 import sys
 
@@ -30,6 +30,7 @@ from harness import Bench, Failed, progress
 
 GROUPS = (trees, restart, demo)
 NAMES = tuple(name for group in GROUPS for name in group.NAMES)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main():
@@ -38,18 +39,14 @@ def main():
         sys.exit("the benchmarks read /proc and compare with inotify tools: they need Linux")
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     options = parse(root)
-    # So that these end like Ctrl+C does, with everything cleaned up.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(1))
+    for number in SIGNALS:
+        signal.signal(number, end)
     temp = os.path.realpath(tempfile.mkdtemp(prefix="hotwatch-bench-"))
     try:
-        bench = Bench(
-            os.path.abspath(options.binary), root, temp, environment(temp), options.runs, options.only, options.directories
-        )
+        binary, env = os.path.abspath(options.binary), environment(temp)
+        bench = Bench(binary, root, temp, env, options.runs, options.only, options.directories)
         facts = machine.facts(bench)
         rows = measure(bench)
-    except KeyboardInterrupt:
-        return 1
     finally:
         shutil.rmtree(temp)
     print(table.terminal(rows), end="")
@@ -59,22 +56,37 @@ def main():
     return 0 if table.all_held(rows) else 1
 
 
+def end(number, _):
+    """Ends the run with everything cleaned up, which takes some seconds and is not interrupted again."""
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def parse(root):
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=inspect.getdoc(sys.modules[__name__]), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument(
         "--binary",
         metavar="PATH",
         default=os.path.join(root, "target/release/hotwatch"),
         help="the hotwatch to measure (default: target/release/hotwatch)",
     )
-    parser.add_argument("--only", metavar="NAME,...", default=",".join(NAMES), help="some of " + ", ".join(NAMES))
     parser.add_argument(
-        "--runs", metavar="N", type=int, default=5, help="runs of all but restart, which makes 20 edits (default: 5)"
+        "--only",
+        metavar="NAME,...",
+        default=",".join(NAMES),
+        help="some of " + ", ".join(NAMES),
     )
-    parser.add_argument("--markdown", metavar="FILE", help="write the result into this file too, as Markdown")
+    parser.add_argument(
+        "--runs",
+        metavar="N",
+        type=int,
+        default=5,
+        help="runs of all but restart, which makes 20 edits (default: 5)",
+    )
+    parser.add_argument("--markdown", metavar="FILE", help="write the result into this file too")
     parser.add_argument(
         "--directories",
         metavar="N",
@@ -95,8 +107,8 @@ def parse(root):
 
 
 def environment(temp):
-    """The environment of every child: caches and temporary files in our directory, but Go's own build cache, so
-    that nothing is compiled that any user of Go has compiled already."""
+    """The environment of every child: caches and temporary files in our directory, but the user's own build
+    cache of Go, so that the standard library is not compiled anew."""
     env = dict(os.environ, GOCACHE=machine.go_env("GOCACHE"))
     for variable, name in (("XDG_CACHE_HOME", "cache"), ("XDG_RUNTIME_DIR", "run"), ("TMPDIR", "tmp")):
         env[variable] = os.path.join(temp, name)
@@ -113,20 +125,22 @@ def measure(bench):
             continue
         try:
             rows += group.measure(bench)
-        except Failed as error:
+        except (Failed, OSError) as error:
             rows += [table.not_measured(name, error) for name in wanted]
-    for row in rows:
-        if row.verdict.startswith(table.NOT_MEASURED):
-            progress("{}: {}".format(row.benchmark, row.verdict))
+    for name in bench.wanted:
+        verdicts = {row.verdict for row in rows if row.benchmark == name}
+        for verdict in sorted(verdicts - {table.HELD, table.NOT_HELD, ""}):
+            progress("{}: {}".format(name, verdict))
     return rows
 
 
 def document(facts, options, rows):
     """The text for BENCHMARKS.md: the machine, the table, and how each figure came about."""
     measured = [inspect.getdoc(group) for group in GROUPS if set(group.NAMES) & set(options.only)]
+    command = "python3 bench/run.py --runs {}".format(options.runs)
     return (
         "# Benchmarks\n\n"
-        + "Made by `python3 bench/run.py --runs {}`; medians, with the range in parentheses.\n\n".format(options.runs)
+        + "Made by `{}`; medians, with the range in parentheses.\n\n".format(command)
         + "".join("- {}: {}\n".format(what, value) for what, value in facts)
         + "\n"
         + table.markdown(rows)

@@ -32,15 +32,18 @@ def spread(values, show):
 
 
 def compared(benchmark, figure, show, ours, peer, peers, factor, extra=0.0):
-    """Our median beside the peer's, which it may exceed by `factor` and `extra` (in seconds). `peers` is text
-    where the peer could not be measured."""
-    bound = "<= {:.2f} x".format(factor) + (" + " + seconds(extra) if extra else "")
+    """Our median beside the peer's; it may be `factor` times that and `extra` seconds, or anything without a
+    factor. `peers` is text where the peer could not be measured."""
+    bound = "<= {:.2f} x".format(factor) + (" + " + seconds(extra) if extra else "") if factor else "none"
+    shown = spread(ours, show)
     if isinstance(peers, str):
-        return Row(benchmark, figure, spread(ours, show), "", "", bound, "{}: {}".format(NOT_MEASURED, peers))
-    held = median(ours) <= factor * median(peers) + extra
-    ratio = "{:.2f}".format(median(ours) / median(peers))
-    shown = "{}: {}".format(peer, spread(peers, show))
-    return Row(benchmark, figure, spread(ours, show), shown, ratio, bound, HELD if held else NOT_HELD)
+        verdict = "{}: {}".format(NOT_MEASURED, peers) if factor else ""
+        return Row(benchmark, figure, shown, "", "", bound, verdict)
+    ratio, verdict = "", ""
+    if factor:
+        ratio = "{:.2f}".format(median(ours) / median(peers))
+        verdict = HELD if median(ours) <= factor * median(peers) + extra else NOT_HELD
+    return Row(benchmark, figure, shown, "{}: {}".format(peer, spread(peers, show)), ratio, bound, verdict)
 
 
 def none_of(benchmark, figure, counts):
@@ -49,10 +52,9 @@ def none_of(benchmark, figure, counts):
     return Row(benchmark, figure, "{} (worst of {})".format(max(counts), len(counts)), "", "", "0", held)
 
 
-def plain(benchmark, figure, show, values, peer="", peers=()):
-    """A figure without a bound, beside the peer's where there is one."""
-    shown = "{}: {}".format(peer, spread(peers, show)) if peers and not isinstance(peers, str) else ""
-    return Row(benchmark, figure, spread(values, show), shown, "", "none", "")
+def plain(benchmark, figure, show, values):
+    """A figure that has neither peer nor bound."""
+    return Row(benchmark, figure, spread(values, show), "", "", "none", "")
 
 
 def not_measured(benchmark, why):

@@ -1,17 +1,17 @@
 """`tree` and `tree-up`: how long it takes until a large tree is watched, and how much memory that needs.
 
-One tree serves all: 50,000 directories (7 levels deep on average, 12 at most) with 4 small files each, one of them
-Go source, the same in every run. Time counts from the start of the process until it says that it is ready and
-has reported 21 writes that are made right then, in 20 random directories and in the deepest one. Memory is VmRSS at
-that moment, of the process alone. The programs take turns; one round before the first is not counted, so that
-nobody pays for cold caches.
+One tree serves all, the same in every run: 50,000 directories, on average 7 levels deep and at most 12,
+with 4 small files each, one of them Go source. Time counts from the start of the process until it says that
+it is ready and has reported 21 writes that are made right then, in 20 random directories and in the deepest
+one. Memory is VmRSS at that moment, of the process alone. The programs take turns; a round before the first
+is not counted, so that nobody pays for cold caches.
 
-`tree` compares `hotwatch events` with `inotifywait -m -r`: each write makes a new file, and its first line on
-standard output counts. inotifywait flushes after every line, also into a pipe.
+`tree` compares `hotwatch events` with `inotifywait -m -r`. Each write makes a new file, and the first line
+that names it on standard output counts. Both flush after every line, also into a pipe.
 
-`tree-up` compares `hotwatch up --json` on a service at the root of the tree with the same runs of inotifywait. Each
-write gives a Go file new content and counts when a `change` event names it. Meanwhile the service is built and started,
-on the same processors. No package of these files is imported by the service."""
+`tree-up` compares `hotwatch up --json` on a service at the root of the tree with the same runs of
+inotifywait. Each write gives a Go file new content, and the `change` event that names it counts. Meanwhile
+the service is built and started on the same processors. It imports none of these files."""
 
 import contextlib
 import itertools
@@ -38,13 +38,14 @@ PATIENCE = 300
 FRESH = itertools.count(1000000)
 
 WORDS = (
-    "account admin api asset auth billing blob bus cache cart catalog checkout client codec cmd common config core "
-    "currency customer db delivery device discount domain email engine event export feed filter gallery gateway "
-    "graph handler health http image index internal inventory invoice job journal layout ledger legacy limit loader "
-    "location log mail media message metric middleware migration mock model monitor notification offer order page "
-    "parser partner payment photo pkg policy price product profile proxy queue quota rating region registry report "
-    "repository request review router rule scheduler schema search server service session settings shipping social "
-    "storage store stream tax template tenant token tool tracking transport user util validation view voucher worker"
+    "account admin api asset auth billing blob bus cache cart catalog checkout client codec cmd common "
+    "config core currency customer db delivery device discount domain email engine event export feed "
+    "filter gallery gateway graph handler health http image index internal inventory invoice job journal "
+    "layout ledger legacy limit loader location log mail media message metric middleware migration mock "
+    "model monitor notification offer order page parser partner payment photo pkg policy price product "
+    "profile proxy queue quota rating region registry report repository request review router rule "
+    "scheduler schema search server service session settings shipping social storage store stream tax "
+    "template tenant token tool tracking transport user util validation view voucher worker"
 ).split()
 
 MAIN = """// Command main is the service at the root of the tree: it accepts connections and closes them.
@@ -85,6 +86,13 @@ Tree.__doc__ = "The tree: its root, the directories below it from the top down, 
 Sample = namedtuple("Sample", "ready reported memory")
 Sample.__doc__ = "Seconds until ready, seconds until every write was reported, and VmRSS then."
 
+# What the table shows of samples: how it is called and written, its value, and the bound if there is one.
+FIGURES = (
+    ("ready and 21 writes reported", table.seconds, lambda sample: sample.reported, FACTOR),
+    ("of that after it said it is ready", table.seconds, lambda sample: sample.reported - sample.ready, None),
+    ("memory then", table.megabytes, lambda sample: sample.memory, FACTOR),
+)
+
 
 def measure(bench):
     """The rows of both benchmarks, as far as they are wanted."""
@@ -110,32 +118,11 @@ def rows(bench, taken):
         if isinstance(taken[name], str):
             result.append(table.not_measured(name, taken[name]))
             continue
-        result += [
-            comparison(name, "ready and 21 writes reported", table.seconds, taken[name], "reported", peers),
-            comparison(name, "memory then", table.megabytes, taken[name], "memory", peers),
-            table.plain(
-                name, "until it says it is ready", table.seconds, *both(taken[name], peers, lambda one: one.ready)
-            ),
-            table.plain(
-                name,
-                "from then until all is reported",
-                table.seconds,
-                *both(taken[name], peers, lambda one: one.reported - one.ready)
-            ),
-        ]
+        for figure, show, value, bound in FIGURES:
+            theirs = peers if isinstance(peers, str) else [value(sample) for sample in peers]
+            ours = [value(sample) for sample in taken[name]]
+            result.append(table.compared(name, figure, show, ours, "inotifywait", theirs, bound))
     return result
-
-
-def comparison(name, figure, show, ours, what, peers):
-    """The row that compares the field `what` of our samples with that of the peer's."""
-    ours, peer, peers = both(ours, peers, lambda one: getattr(one, what))
-    return table.compared(name, figure, show, ours, peer, peers, FACTOR)
-
-
-def both(ours, peers, value):
-    """`value` of each of our samples and of the peer's, which are text where it is missing."""
-    theirs = peers if isinstance(peers, str) else [value(one) for one in peers]
-    return [value(one) for one in ours], "inotifywait", theirs
 
 
 def samples(bench, tree):
@@ -172,14 +159,15 @@ def describe(sample):
 
 
 def watch(bench, argv, ready, probes):
-    """One run of a bare watcher, which says `ready` on standard error; each probe makes a new file."""
-    files = [os.path.join(os.path.dirname(probe), "probe-{}.tmp".format(i)) for i, probe in enumerate(probes)]
+    """One run of a bare watcher, which says `ready`; a new file is made beside each probe."""
+    names = ["probe-{}.tmp".format(number) for number in range(len(probes))]
+    files = [os.path.join(os.path.dirname(probe), name) for probe, name in zip(probes, names)]
     try:
         with Child(argv, bench.env) as child:
-            at = next(line.at for line in child.lines(PATIENCE) if line.stream == "stderr" and line.text == ready)
+            at = next(line.at for line in child.lines(PATIENCE) if line.text == ready)
             for file in files:
                 write(file, "probe\n")
-            awaited = set(map(os.path.basename, files))
+            awaited = set(names)
             for line in child.lines(PATIENCE):
                 # Both end a line with the name: `created /tree/a/NAME`, `/tree/a/ CREATE NAME`.
                 awaited.discard(line.text.replace("/", " ").split(" ")[-1])

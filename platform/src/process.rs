@@ -8,7 +8,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
-use nix::sys::signal::killpg;
+use nix::sys::signal::{SigSet, SigmaskHow, killpg, sigprocmask};
 use nix::unistd::{Pid, getpgid};
 
 pub use nix::sys::signal::Signal;
@@ -53,11 +53,17 @@ pub struct Started {
     pub stderr: Option<ChildStderr>,
 }
 
-/// Starts `command` as the leader of a new process group.
+/// Starts `command` as the leader of a new process group, with no signal blocked: whoever waits for signals as
+/// [`crate::signal`] does blocks them in every thread, and children inherit that.
 ///
 /// # Errors
 /// Those of [`Command::spawn`]: the program is missing or may not be run, or a limit is reached.
 pub fn spawn(command: &mut Command) -> io::Result<Started> {
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed;
+    // sigprocmask is one (signal-safety(7)), and nothing is allocated.
+    unsafe {
+        command.pre_exec(|| Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?));
+    }
     let mut leader = command.process_group(0).spawn()?;
     let id = Pid::from_raw(i32::try_from(leader.id()).expect("process ids fit in pid_t"));
     let (stdout, stderr) = (leader.stdout.take(), leader.stderr.take());
@@ -223,6 +229,18 @@ mod tests {
         let group = shell("kill -9 $$").group;
         assert_eq!(group.wait_leader().unwrap(), Exit::Signal(9));
         assert_eq!(group.reap().unwrap().to_string(), "SIGKILL");
+    }
+
+    #[test]
+    fn children_can_be_terminated_although_we_block_the_signal() {
+        let group = std::thread::spawn(|| {
+            SigSet::from_iter([Signal::SIGTERM]).thread_block().unwrap();
+            spawn(Command::new("sleep").arg("600")).unwrap().group
+        });
+        let group = group.join().unwrap();
+        group.signal(Signal::SIGTERM).unwrap();
+        assert_eq!(group.wait_leader().unwrap(), Exit::Signal(libc::SIGTERM));
+        group.reap().unwrap();
     }
 
     #[test]

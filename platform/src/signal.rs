@@ -30,8 +30,8 @@ pub struct Blocked {
     set: SigSet,
 }
 
-/// Blocks the termination signals. Call it before any thread is started: threads inherit the mask. Children do
-/// not: [`std::process::Command`] gives them an empty mask.
+/// Blocks the termination signals. Call it before any thread is started: threads inherit the mask. So do
+/// children, but for those that [`crate::process::spawn`] starts.
 ///
 /// # Errors
 /// Those of pthread_sigmask(3); none is known for this use.
