@@ -1,9 +1,11 @@
 //! The verbs: what each does with the stages below.
 
+mod cache;
 pub mod check;
 mod demo;
 mod events;
 mod order;
+mod supervisor;
 mod up;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -39,7 +41,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         std::env::set_current_dir(dir).map_err(|error| Error::Directory { dir: dir.clone(), error })?;
     }
     match cli.verb.unwrap_or(Verb::Up) {
-        Verb::Up => up::up(load(&cli.global)?, &cli.global, signals()?),
+        Verb::Up => up::up(&load(&cli.global)?, &cli.global, signals()?),
         Verb::Check => check::check(&cli.global),
         Verb::Events { dir } => events::events(&dir, cli.global.json, signals()?),
         Verb::Demo { dir } => demo::demo(dir, &cli.global, signals()?),

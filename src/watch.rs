@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 use hotwatch_platform::watch::poll::Poller;
 use hotwatch_platform::watch::{Event, Rescan, Waker, WatchError, Watcher, limit, mounts, native};
 
@@ -79,8 +79,12 @@ pub struct Summary {
     pub links: Vec<(PathBuf, PathBuf)>,
 }
 
-/// The running watcher; dropping it ends and joins its threads. Drop the receiver of what it tells first.
+/// Messages on their way; when there are more, the operating system's queue holds them.
+const TOLD_IN_FLIGHT: usize = 64;
+
+/// The running watcher; dropping it ends and joins its threads.
 pub struct Watch {
+    telling: Receiver<Told>,
     threads: Threads,
 }
 
@@ -94,8 +98,9 @@ struct Running {
 }
 
 impl Watch {
-    /// Begins to watch; everything else is told through `told`.
-    pub fn start(watched: Watched, told: Sender<Told>) -> Result<Watch, WatchError> {
+    /// Begins to watch; everything else is told.
+    pub fn start(watched: Watched) -> Result<Watch, WatchError> {
+        let (told, telling) = bounded(TOLD_IN_FLIGHT);
         let mut ignore = Ignore::new();
         for root in &watched.roots {
             ignore.add_root(&root.dir, root.gitignore);
@@ -109,12 +114,19 @@ impl Watch {
         let (scope, finds) = shared.scope(silent.iter().map(|silent| silent.mount.clone()).collect());
         let actor = Actor { watcher: native(Box::new(scope))?, finds, shared: shared.clone() };
         shared.spawn(actor, move |actor| actor.begin(&roots, silent, &watched.project));
-        Ok(Watch { threads })
+        Ok(Watch { telling, threads })
+    }
+
+    /// Where it tells what happens.
+    pub fn telling(&self) -> &Receiver<Told> {
+        &self.telling
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        // A thread may be waiting to tell something; with the receiver gone it no longer does.
+        self.telling = never();
         // A watcher that is being joined may still have started a poller, so this goes on until none is left.
         while let Some(running) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             running.ending.store(true, Ordering::Release);
@@ -306,3 +318,6 @@ fn limit_reached(watched: usize, needed: usize) -> String {
         needed.next_power_of_two().max(524_288),
     )
 }
+
+#[cfg(test)]
+mod tests;

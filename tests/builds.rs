@@ -14,7 +14,10 @@ fn scripted(project: &Project) {
         project.log_dir().display()
     );
     project.write("hotwatch.toml", &config);
-    project.write("api/build.sh", "while ! [ -e gate ]; do sleep 0.01; done; cp main.go \"$1\"; chmod +x \"$1\"\n");
+    project.write(
+        "api/build.sh",
+        "while ! [ -e gate ]; do sleep 0.01; done; cp main.go \"$1\"; chmod +x \"$1\"\n",
+    );
     script(project, 0);
     project.write("api/gate", "");
 }
@@ -84,7 +87,8 @@ fn two_hundred_saves_in_two_seconds_end_with_the_last_one_running() {
     let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
     let port = format!("PORT = \"{}\"", project.port("api"));
     let env = format!("PORT = \"0\", ONLY_ONE = \"{}\"", lock.display());
-    let config = config.replacen(&format!("port = {}\n", project.port("api")), "ready = { log = \"listening\" }\n", 1);
+    let config =
+        config.replacen(&format!("port = {}\n", project.port("api")), "ready = { log = \"listening\" }\n", 1);
     project.write("hotwatch.toml", &config.replacen(&port, &env, 1));
     let mut up = project.up();
     up.until_all_ready(&["api", "beacon"]);
@@ -97,7 +101,10 @@ fn two_hundred_saves_in_two_seconds_end_with_the_last_one_running() {
         thread::sleep((start + Duration::from_millis(10) * round).saturating_duration_since(Instant::now()));
     }
     // The end is known by content: the process whose build read the last save says so.
-    project.write("api/last.go", "package main\n\nimport \"fmt\"\n\nfunc init() { fmt.Println(\"last\", answer) }\n");
+    project.write(
+        "api/last.go",
+        "package main\n\nimport \"fmt\"\n\nfunc init() { fmt.Println(\"last\", answer) }\n",
+    );
     up.until("the last save running", |seen| is(seen, "log", "api") && seen["line"] == "last save 200");
     up.until_event("restarted", "api");
     project.save_answer("beacon", "beacon");

@@ -39,7 +39,10 @@ fn configurations() {
     let table: &[(String, &str)] = &[
         ("[[service]\n".to_owned(), "hotwatch.toml:1:"),
         (config(&project, "prot = 1\n"), "hotwatch.toml:6:1: unknown key `prot`; did you mean `port`?"),
-        (api.replace("dir = \"api\"", "dir = \"missing\""), "the directory `missing` of `api` does not exist"),
+        (
+            api.replace("dir = \"api\"", "dir = \"missing\""),
+            "the directory `missing` of `api` does not exist",
+        ),
         (api.replace("dir = \"api\"", "dir = \"circle\""), "the directory `circle` of `api` cannot be read"),
         (config(&project, "depends_on = [\"api\"]\n"), "services wait for each other: `api` -> `api`"),
         (format!("{api}[[service]]\nname = \"api\"\n"), "the name `api` is used twice"),
@@ -131,7 +134,8 @@ fn a_port_that_is_held_and_a_go_that_is_missing() {
     assert!(String::from_utf8_lossy(&project.run(&["check"]).stdout).contains(&expected));
     drop(listener);
 
-    let text = config(&project, "").lines().filter(|line| !line.starts_with("build")).collect::<Vec<_>>().join("\n");
+    let text =
+        config(&project, "").lines().filter(|line| !line.starts_with("build")).collect::<Vec<_>>().join("\n");
     project.write("hotwatch.toml", &text);
     let output = project.hotwatch(&["up"]).env("PATH", "/nowhere").output().unwrap();
     refused(&project, &output, "the `go` command is not on the PATH; install it");

@@ -1,6 +1,8 @@
 //! The integration tests: real processes, real Go, real signals, real files. One binary; every test has its own
 //! directory and free ports, so all of them run at the same time.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 mod architecture;
 mod builds;
 mod input;

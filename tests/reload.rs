@@ -115,7 +115,9 @@ fn the_demo_backend_from_start_to_stop() {
     assert_eq!(restarts.iter().filter(|name| *name == "socialService").count(), 2, "{restarts:?}");
     assert_eq!(restarts.iter().filter(|name| *name == "userService").count(), 1, "{restarts:?}");
     assert_eq!(restarts.len(), 3, "{restarts:?}");
-    for (service, pid) in SERVICES.iter().zip(before).filter(|(service, _)| !restarts.contains(&(**service).into())) {
+    for (service, pid) in
+        SERVICES.iter().zip(before).filter(|(service, _)| !restarts.contains(&(**service).into()))
+    {
         assert_eq!(up.pid(service), pid, "{service}");
     }
 
@@ -145,7 +147,10 @@ fn logs_are_emptied_at_the_start_and_appended_over_restarts() {
 fn env_files_reach_the_service_and_the_environment_wins() {
     let project = Project::tiny(&["api"], "");
     let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
-    project.write(".env", "NAME_IN_FILE='a b'\nexport GREETING=\"hello ${NAME_IN_FILE} $OUTSIDE\"\nOUTSIDE=file\n");
+    project.write(
+        ".env",
+        "NAME_IN_FILE='a b'\nexport GREETING=\"hello ${NAME_IN_FILE} $OUTSIDE\"\nOUTSIDE=file\n",
+    );
     project.write("hotwatch.toml", &format!("env_files = [\".env\"]\n{config}"));
     let start = || {
         let mut command = project.hotwatch(&["up", "--json"]);

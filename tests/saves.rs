@@ -16,8 +16,12 @@ fn beacon(project: &Project, up: &mut Up, round: usize) {
 }
 
 fn shell(project: &Project, script: &str, args: &[&str]) {
-    let status =
-        Command::new("sh").args(["-ec", script, "sh"]).args(args).current_dir(project.root()).status().unwrap();
+    let status = Command::new("sh")
+        .args(["-ec", script, "sh"])
+        .args(args)
+        .current_dir(project.root())
+        .status()
+        .unwrap();
     assert!(status.success(), "{script}");
 }
 
@@ -52,7 +56,11 @@ const STYLES: [Style; 11] = [
         fs::rename(project.beside("answer.go"), project.path("api/answer.go")).unwrap();
     }),
     ("sed -i", |project, answer| {
-        shell(project, "sed -i.bak \"s/const answer = .*/const answer = \\\"$1\\\"/\" api/answer.go", &[answer]);
+        shell(
+            project,
+            "sed -i.bak \"s/const answer = .*/const answer = \\\"$1\\\"/\" api/answer.go",
+            &[answer],
+        );
         fs::remove_file(project.path("api/answer.go.bak")).unwrap();
     }),
     ("git checkout", |project, answer| {
@@ -75,12 +83,9 @@ const STYLES: [Style; 11] = [
         }
     }),
     ("emptied, then written in pieces", |project, answer| {
-        let (start, end) = answer_source(answer).split_once("const").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-        shell(
-            project,
-            "exec > api/answer.go; printf %s \"$1\"; printf 'const%s' \"$2\"",
-            &[&start, &end],
-        );
+        let (start, end) =
+            answer_source(answer).split_once("const").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        shell(project, "exec > api/answer.go; printf %s \"$1\"; printf 'const%s' \"$2\"", &[&start, &end]);
     }),
     ("hard link put in place", |project, answer| {
         fs::write(project.beside("linked"), answer_source(answer)).unwrap();
@@ -122,11 +127,14 @@ fn directories_that_come_and_go_are_one_batch_each() {
     fs::write(project.beside("moved/deep/x.go"), "package deep\n").unwrap();
     let mut up = project.up();
     up.until_all_ready(&["api", "beacon"]);
-    let steps: [(&str, fn(&Project)); 6] = [
+    type Step = (&'static str, fn(&Project));
+    let steps: [Step; 6] = [
         ("a directory moved in", |project| {
             fs::rename(project.beside("moved"), project.path("api/moved")).unwrap();
         }),
-        ("a file edited in it", |project| project.write("api/moved/deep/x.go", "package deep\n\nconst X = 1\n")),
+        ("a file edited in it", |project| {
+            project.write("api/moved/deep/x.go", "package deep\n\nconst X = 1\n");
+        }),
         ("mkdir -p with a file at once", |project| {
             shell(project, "mkdir -p api/a/b/c; printf 'package c\\n' > api/a/b/c/c.go", &[]);
         }),

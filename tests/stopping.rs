@@ -26,7 +26,8 @@ fn services_that_ignore_sigterm_are_killed_after_their_grace() {
     let (status, rest) = up.stop();
     assert_eq!(status.code(), Some(0));
     stopped_in_reverse(&rest);
-    let killed = |event: &&Value| event["message"].as_str().is_some_and(|text| text.contains("did not stop within"));
+    let killed =
+        |event: &&Value| event["message"].as_str().is_some_and(|text| text.contains("did not stop within"));
     assert_eq!(rest.iter().filter(killed).count(), 2, "{rest:?}");
     alive.all_gone();
 }

@@ -25,8 +25,7 @@ fn events_prints_a_line_per_change() {
     let root = project.root().display().to_string();
     for json in [false, true] {
         let args: &[&str] = if json { &["events", ".", "--json"] } else { &["events", "."] };
-        let mut child =
-            project.hotwatch(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = project.hotwatch(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut ready).unwrap();
         assert_eq!(ready, "watching 4 directories\n");
@@ -39,7 +38,10 @@ fn events_prints_a_line_per_change() {
         for (line, kind) in lines.iter().zip(["created", "modified", "removed"]) {
             if json {
                 let line: serde_json::Value = serde_json::from_str(line).unwrap();
-                assert_eq!((&line["kind"], &line["path"], &line["dir"]), (&kind.into(), &(*path).into(), &false.into()));
+                assert_eq!(
+                    (&line["kind"], &line["path"], &line["dir"]),
+                    (&kind.into(), &(*path).into(), &false.into())
+                );
             } else {
                 assert_eq!(*line, format!("{kind} {path}"));
             }
@@ -74,7 +76,9 @@ fn check_says_what_is_fine_too() {
     let output = project.run(&["check"]);
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{shown}");
-    for part in ["1 services", "`api` of `api`", "is free", "/<service>.log` can be written", "1 directories", "go1."] {
+    for part in
+        ["1 services", "`api` of `api`", "is free", "/<service>.log` can be written", "1 directories", "go1."]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(!project.log_dir().join("api.log").exists(), "looking made a file");
@@ -111,7 +115,9 @@ fn the_console_merges_whole_lines_with_names_and_honours_no_color() {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut shown = String::new();
-        while !(shown.contains("ready after") && shown.contains("listening")) || shown.matches("ready").count() < 2 {
+        while !(shown.contains("ready after") && shown.contains("listening"))
+            || shown.matches("ready").count() < 2
+        {
             assert!(stdout.read_line(&mut shown).unwrap() > 0, "{shown}");
         }
         project.save_answer("web", &format!("for {color}"));

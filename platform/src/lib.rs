@@ -2,7 +2,7 @@
 //!
 //! | need | Linux | macOS | portable part |
 //! |---|---|---|---|
-//! | [`watch::native`]: told of every change below a directory | `watch/linux.rs` (inotify) | `watch/macos.rs` (FSEvents) | [`watch::Watcher`], `watch/poll.rs`, `watch/flags.rs` |
+//! | [`watch::native`]: told of every change below a directory | `watch/linux.rs` (inotify) | `watch/macos.rs` (FSEvents) | [`watch::Watcher`], `watch/poll.rs`, `watch/fsevents.rs`, `watch/flags.rs` |
 //! | [`watch::mounts`]: which directories deliver no events | `/proc/self/mountinfo` | `statfs` | |
 //! | [`process`]: a process group's members and their states | `/proc/PID/stat` | `libproc` | spawning, signalling, reaping |
 //! | [`port`]: who listens on a TCP port | sock_diag, `/proc/PID/fd` | `lsof` | parsing of either |

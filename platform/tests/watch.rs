@@ -1,5 +1,7 @@
 //! The contract of a watcher, shown on the operating system's own and on the polling one, with real files.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -157,10 +159,16 @@ fn overlapping_roots_both_report() {
     probe.until_change("inner", Kind::Created);
     probe.watcher.add(&probe.root.join("inner")).unwrap();
     probe.write("inner/a.go");
+    // Created and modified, each reported for either root.
     let wanted = probe.root.join("inner/a.go");
-    let events = probe.until_change("inner/a.go", Kind::Created);
-    let reports = |event: &&Event| matches!(event, Event::Change { path, .. } if *path == wanted);
-    assert!(events.iter().filter(reports).count() >= 2, "{events:?}");
+    let mut reports = 0;
+    while reports < 4 {
+        let events = probe.until(|event| matches!(event, Event::Change { path, .. } if *path == wanted));
+        reports += events
+            .iter()
+            .filter(|event| matches!(event, Event::Change { path, .. } if *path == wanted))
+            .count();
+    }
 }
 
 #[test]
@@ -211,7 +219,8 @@ fn tells_its_scope_what_is_there_and_stays_out_of_the_rest() {
     probe.write("node_modules/deep/y.go");
     probe.write("pkg/b.go");
     let events = probe.until_change("pkg/b.go", Kind::Modified);
-    assert_eq!(events.len(), 2, "{events:?}");
+    let inside = |event: &Event| matches!(event, Event::Change { path, .. } if path.starts_with(probe.root.join("node_modules")));
+    assert!(!events.iter().any(inside), "{events:?}");
 }
 
 #[test]
@@ -225,6 +234,7 @@ fn a_waker_interrupts_a_blocked_wait() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn survives_more_events_than_the_queue_holds() {
     let mut probe = Probe::native();
     fs::create_dir(probe.root.join("known")).unwrap();

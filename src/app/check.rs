@@ -7,7 +7,6 @@ use std::io;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use crossbeam_channel::unbounded;
 use hotwatch_platform::{distribution, port};
 use serde::Serialize;
 
@@ -168,13 +167,12 @@ fn logs(config: &Config) -> Vec<Finding> {
 
 /// Watches everything for a moment: what `up` will be told is what counts.
 fn watching(config: &Config) -> Vec<Finding> {
-    let (told, telling) = unbounded();
-    let watch = match Watch::start(up::watched(config), told) {
+    let watch = match Watch::start(up::watched(config)) {
         Ok(watch) => watch,
         Err(error) => return vec![Finding::new("watch", Level::Error, error.to_string())],
     };
     let mut findings = Vec::new();
-    for told in &telling {
+    for told in watch.telling() {
         match told {
             Told::Changed(_) => {}
             Told::Warning(message) => findings.push(Finding::new("watch", Level::Warning, message)),
@@ -191,8 +189,6 @@ fn watching(config: &Config) -> Vec<Finding> {
             }
         }
     }
-    drop(telling);
-    drop(watch);
     findings
 }
 

@@ -36,7 +36,7 @@ pub fn demo(dir: Option<PathBuf>, global: &Global, signals: Blocked) -> Result<E
     let dir = dir.or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned())).unwrap_or_default();
     let config = unpack(&dir)?;
     introduce(&config, temporary.is_some());
-    up::up(config, global, signals)
+    up::up(&config, global, signals)
 }
 
 fn unpack(dir: &Path) -> Result<Config, Error> {

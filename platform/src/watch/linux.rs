@@ -3,7 +3,9 @@
 //! a directory drops what was known below it and reads it anew, which covers renames (whose halves may come in
 //! two reads), exchanges and re-creations with one rule. The kernel's facts are from inotify(7).
 
-use std::collections::{HashMap, HashSet};
+mod nodes;
+
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -18,6 +20,7 @@ use nix::dir::{Dir, Type};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
+use self::nodes::Nodes;
 use super::tree::{Id, Tree};
 use super::{Added, Entry, Event, Kind, Rescan, Scope, Waker, WatchError, Watcher};
 
@@ -190,7 +193,7 @@ impl Inotify {
             }
             match name {
                 Some(name) if mask.contains(EventMask::ISDIR) => {
-                    self.handle_directory(id, name, mask, events)
+                    self.handle_directory(id, name, mask, events);
                 }
                 Some(name) => {
                     let mut path = self.tree.path(id);
@@ -356,52 +359,6 @@ impl Found<'_> {
             Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => {}
             _ => self.added.unreadable.push((path.to_owned(), error.to_string())),
         }
-    }
-}
-
-/// Which directories a watch descriptor stands for. Mostly one; several when one inode is reached by several
-/// paths (bind mounts, overlapping roots).
-#[derive(Default)]
-struct Nodes {
-    first: HashMap<i32, Id>,
-    more: HashMap<i32, Vec<Id>>,
-}
-
-impl Nodes {
-    fn insert(&mut self, wd: i32, id: Id) {
-        if self.contains(wd, id) {
-            return;
-        }
-        if self.first.contains_key(&wd) {
-            self.more.entry(wd).or_default().push(id);
-        } else {
-            self.first.insert(wd, id);
-        }
-    }
-
-    fn contains(&self, wd: i32, id: Id) -> bool {
-        self.first.get(&wd) == Some(&id) || self.more.get(&wd).is_some_and(|more| more.contains(&id))
-    }
-
-    fn get(&self, wd: i32) -> Vec<Id> {
-        let more = self.more.get(&wd).into_iter().flatten();
-        self.first.get(&wd).into_iter().chain(more).copied().collect()
-    }
-
-    /// Forgets one directory of a watch; true when it was the last.
-    fn remove(&mut self, wd: i32, id: Id) -> bool {
-        let Some(more) = self.more.get_mut(&wd) else {
-            return self.first.remove(&wd).is_some();
-        };
-        if self.first.get(&wd) == Some(&id) {
-            self.first.insert(wd, more.swap_remove(0));
-        } else {
-            more.retain(|&other| other != id);
-        }
-        if more.is_empty() {
-            self.more.remove(&wd);
-        }
-        false
     }
 }
 
