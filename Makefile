@@ -15,7 +15,7 @@ test:
 	cargo clippy --workspace --all-targets
 	tools/clippy-apple.sh
 	$(GO_PATH) cargo test --workspace --no-run
-	$(GO_PATH) cargo test --workspace --quiet
+	$(GO_PATH) cargo test --workspace --quiet -- --test-threads=6
 	cargo doc --workspace --no-deps --document-private-items --quiet
 
 # Measures hotwatch beside its peers; BENCHMARKS.md holds the last figures.

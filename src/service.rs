@@ -32,6 +32,8 @@ pub struct Surroundings {
     pub cooldown: Duration,
     /// Shared by all builds.
     pub slots: Slots,
+    /// Its place in the start order.
+    pub rank: usize,
     /// Where facts go.
     pub tell: Tell,
 }
@@ -244,6 +246,7 @@ impl Actor {
             env: self.config.env.clone(),
             out: self.build_path(),
             temp: self.surroundings.cache.join(format!("tmp-{}", self.builds)),
+            rank: self.surroundings.rank,
         };
         let inputs = self.inputs.clone();
         let tell = move |progress| {

@@ -97,9 +97,7 @@ fn the_demo_runs_with_ports_that_are_taken_and_leaves_nothing() {
     let mut command = project.hotwatch(&["demo", "--json"]);
     command.env("TMPDIR", project.beside(""));
     let mut up = Up::start(command);
-    for service in ["userService", "assetService", "gateway"] {
-        up.until_event("ready", service);
-    }
+    up.until_all_ready(&["userService", "assetService", "gateway"]);
     let (status, _) = up.stop();
     assert_eq!(status.code(), Some(0));
     let left = fs::read_dir(project.beside("")).unwrap().map(|entry| entry.unwrap().file_name());

@@ -69,6 +69,7 @@ fn run(
             cache: cache.dir.join(service.name.as_str()),
             cooldown: config.cooldown,
             slots: slots.clone(),
+            rank: index,
             tell: tell.clone(),
         };
         let events = events.clone();
@@ -124,21 +125,23 @@ pub fn watched(config: &Config) -> Watched {
 
 fn views(config: &Config, global: &Global) -> Result<Vec<Box<dyn View>>, Error> {
     let names: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
-    let stdout = io::stdout();
-    let mut views: Vec<Box<dyn View>> = vec![if global.json {
-        Box::new(Json::new(stdout))
-    } else {
-        let colored = colored(global.color, &stdout);
-        Box::new(Terminal::new(stdout, colored, names.clone()))
-    }];
     // All are opened before the first is emptied: if one cannot be used, none is touched.
     let mut files = Vec::new();
-    for name in names {
-        let path = file::path(&config.log_dir, &name);
-        files.push((name, file::open(&path)?, path));
+    for name in &names {
+        let path = file::path(&config.log_dir, name);
+        files.push((name.clone(), file::open(&path)?, path));
     }
+    // Before the console: what is seen there is in the files already.
+    let mut views: Vec<Box<dyn View>> = Vec::new();
     for (name, file, path) in files {
         views.push(Box::new(LogFile::new(name, path, file)?));
     }
+    let stdout = io::stdout();
+    views.push(if global.json {
+        Box::new(Json::new(stdout))
+    } else {
+        let colored = colored(global.color, &stdout);
+        Box::new(Terminal::new(stdout, colored, names))
+    });
     Ok(views)
 }

@@ -28,10 +28,13 @@ pub struct Order {
     pub out: PathBuf,
     /// A directory of its own for temporary files; made here, removed at the end.
     pub temp: PathBuf,
+    /// Its place in the queue for a slot; lower goes first.
+    pub rank: usize,
 }
 
-/// How many builds may run at once. The first of all goes alone: with a cold cache it compiles the standard
-/// library, which the others would otherwise all compile at the same time.
+/// How many builds may run at once, and who is next: the service that starts first. The first build of all goes
+/// alone: with a cold cache it compiles the standard library, which the others would otherwise all compile at
+/// the same time.
 #[derive(Debug, Clone)]
 pub struct Slots(Arc<(Mutex<Taken>, Condvar)>);
 
@@ -39,6 +42,8 @@ pub struct Slots(Arc<(Mutex<Taken>, Condvar)>);
 struct Taken {
     now: usize,
     limit: usize,
+    /// The ranks of those that wait; lower ones go first.
+    waiting: Vec<usize>,
     /// Whether the first build has ended.
     warm: bool,
 }
@@ -46,18 +51,28 @@ struct Taken {
 impl Slots {
     /// Slots for `limit` builds.
     pub fn new(limit: usize) -> Slots {
-        Slots(Arc::new((Mutex::new(Taken { now: 0, limit, warm: false }), Condvar::new())))
+        Slots(Arc::new((
+            Mutex::new(Taken { now: 0, limit, waiting: Vec::new(), warm: false }),
+            Condvar::new(),
+        )))
     }
 
     /// Waits for a slot; false when `cancelled` was set before there was one.
-    fn take(&self, cancelled: &AtomicBool) -> bool {
+    fn take(&self, rank: usize, cancelled: &AtomicBool) -> bool {
         let (taken, changed) = &*self.0;
-        let full = |taken: &mut Taken| {
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.waiting.push(rank);
+        let not_yet = |taken: &mut Taken| {
             let limit = if taken.warm { taken.limit } else { 1 };
-            taken.now >= limit && !cancelled.load(Ordering::Acquire)
+            let next = taken.waiting.iter().min() == Some(&rank);
+            !(cancelled.load(Ordering::Acquire) || (next && taken.now < limit))
         };
-        let taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = changed.wait_while(taken, full).unwrap_or_else(PoisonError::into_inner);
+        let mut taken = changed.wait_while(taken, not_yet).unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = taken.waiting.iter().position(|&waiting| waiting == rank) {
+            taken.waiting.swap_remove(place);
+        }
+        // Whoever is next now may have waited for this one only.
+        changed.notify_all();
         if cancelled.load(Ordering::Acquire) {
             return false;
         }
@@ -112,7 +127,7 @@ impl Build {
         let (of_build, of_slots) = (Arc::clone(&shared), slots.clone());
         let thread = std::thread::spawn(move || {
             let mut result = Err("cancelled".to_owned());
-            if of_slots.take(&of_build.cancelled) {
+            if of_slots.take(order.rank, &of_build.cancelled) {
                 tell(Progress::Begun);
                 result = of_build.run(&order);
                 of_slots.give_back();
@@ -241,7 +256,7 @@ mod tests {
     fn start(dir: &Path, script: &str) -> (Build, Receiver<Result<(), String>>) {
         let command = ["sh", "-c", script, "sh", "{out}"].map(str::to_owned).to_vec();
         let (out, temp) = (dir.join("out"), dir.join("temp"));
-        let order = Order { command, dir: dir.to_owned(), env: BTreeMap::new(), out, temp };
+        let order = Order { command, dir: dir.to_owned(), env: BTreeMap::new(), out, temp, rank: 0 };
         follow(order)
     }
 
@@ -271,6 +286,7 @@ mod tests {
             env: BTreeMap::new(),
             out: dir.path().join("out"),
             temp: dir.path().join("temp"),
+            rank: 0,
         };
         let (build, done) = follow(order);
         assert!(done.recv().unwrap().unwrap_err().starts_with("cannot run `no-such-program` in"));
@@ -282,12 +298,35 @@ mod tests {
     fn one_build_goes_alone_first_and_a_waiting_one_can_be_cancelled() {
         let slots = Slots::new(2);
         let free = AtomicBool::new(false);
-        assert!(slots.take(&free));
+        assert!(slots.take(0, &free));
         let gone = AtomicBool::new(true);
-        assert!(!slots.take(&gone));
+        assert!(!slots.take(1, &gone));
         slots.give_back();
-        assert!(slots.take(&free) && slots.take(&free));
-        assert!(!slots.take(&gone));
+        assert!(slots.take(1, &free) && slots.take(2, &free));
+        assert!(!slots.take(3, &gone));
+    }
+
+    #[test]
+    fn whoever_starts_first_builds_first() {
+        let slots = Slots::new(1);
+        let free = Arc::new(AtomicBool::new(false));
+        assert!(slots.take(9, &free));
+        let (sender, order) = channel();
+        let wait = |rank: usize| {
+            let (slots, free, sender) = (slots.clone(), Arc::clone(&free), sender.clone());
+            std::thread::spawn(move || {
+                assert!(slots.take(rank, &free));
+                sender.send(rank).unwrap();
+                slots.give_back();
+            })
+        };
+        let threads = [4, 2, 3].map(wait);
+        while slots.0.0.lock().unwrap().waiting.len() < 3 {
+            std::thread::yield_now();
+        }
+        slots.give_back();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(order.try_iter().collect::<Vec<_>>(), [2, 3, 4]);
     }
 
     #[test]

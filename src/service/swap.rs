@@ -135,11 +135,13 @@ fn lines(
         Ready::Tcp(_) | Ready::Started => None,
     };
     move |stream, line| {
-        if awaited.as_ref().is_some_and(|text| contains(&line, text)) {
+        let ready = awaited.as_ref().is_some_and(|text| contains(&line, text));
+        tell.line(&name, stream, line);
+        if ready {
             awaited = None;
+            // The service's thread may be gone already.
             let _ = inputs.send(Input::Ready);
         }
-        tell.line(&name, stream, line);
     }
 }
 
