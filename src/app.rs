@@ -50,14 +50,22 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
             clap_complete::generate(shell, &mut Cli::command(), "hotwatch", &mut script);
             print(&script)
         }
-        Verb::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut page)
-                .map_err(Error::io("render the manual"))?;
-            print(&page)
-        }
+        Verb::Man { verb } => manual(verb),
     }
+}
+
+/// Prints the manual page of `verb`, or that of the whole program.
+fn manual(verb: Option<String>) -> Result<ExitCode, Error> {
+    let mut command = Cli::command();
+    // Fills in the flags that every verb understands.
+    command.build();
+    if let Some(verb) = verb {
+        let page = command.find_subcommand(&verb).cloned();
+        command = page.ok_or(Error::NoVerb(verb))?;
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page).map_err(Error::io("render the manual"))?;
+    print(&page)
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

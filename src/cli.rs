@@ -38,8 +38,8 @@ Examples:
 
 const MAN_EXAMPLES: &str = "\
 Examples:
-  hotwatch man | man -l -          read it
-  hotwatch man > ~/.local/share/man/man1/hotwatch.1";
+  hotwatch man up | man -l -       read the page of a verb
+  cd ~/.local/share/man/man1 && hotwatch man > hotwatch.1 && hotwatch man up > hotwatch-up.1";
 
 /// Runs the Go services of a backend and reloads exactly the affected ones after every save.
 #[derive(Debug, Parser)]
@@ -109,9 +109,12 @@ pub enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
+    /// Print a manual page
     #[command(after_help = MAN_EXAMPLES)]
-    Man,
+    Man {
+        /// The verb whose page to print, instead of the page that lists them
+        verb: Option<String>,
+    },
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ pub enum Error {
     /// Another hotwatch has this project.
     #[error("`{}` is run by another hotwatch{}; stop that one first", project.display(), by(*.pid))]
     Taken { project: PathBuf, pid: Option<i32> },
+    /// No page for it.
+    #[error("there is no verb `{0}`; `hotwatch --help` lists them")]
+    NoVerb(String),
     /// The demo's directory.
     #[error("`{}` is not empty; name a new directory", .0.display())]
     NotEmpty(PathBuf),

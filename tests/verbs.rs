@@ -63,6 +63,8 @@ fn completions_manual_and_version() {
     }
     let manual = text(&project.run(&["man"]).stdout);
     assert!(manual.contains(".TH hotwatch 1") && manual.contains("Examples"), "{manual}");
+    assert!(text(&project.run(&["man", "events"]).stdout).contains("hotwatch\\-events"));
+    assert_eq!(project.run(&["man", "nothing"]).status.code(), Some(1));
     assert!(text(&project.run(&["--version"]).stdout).starts_with("hotwatch 0."));
     for verb in ["up", "check", "events", "demo", "completions", "man"] {
         assert!(project.run(&[verb, "--help"]).status.success(), "{verb}");
