@@ -30,7 +30,7 @@ pub enum Problem {
     Broken(String),
 }
 
-/// The thread that shows records; ends when the last sender is gone.
+/// The thread that shows records; ends with the telling.
 #[derive(Debug)]
 pub struct Log {
     thread: Option<JoinHandle<()>>,
@@ -41,12 +41,11 @@ const BURST: usize = 512;
 
 impl Log {
     /// Shows what is told on all `views`. `closed` is called when one of them says that nobody reads it.
-    pub fn start(told: Told, mut views: Vec<Box<dyn View>>, closed: impl Fn() + Send + 'static) -> Log {
+    pub fn start(mut told: Told, mut views: Vec<Box<dyn View>>, closed: impl Fn() + Send + 'static) -> Log {
         let thread = std::thread::spawn(move || {
-            while let Some(record) = told.next(true) {
-                views.iter_mut().for_each(|view| view.show(&record));
-                for record in std::iter::from_fn(|| told.next(false)).take(BURST) {
-                    views.iter_mut().for_each(|view| view.show(&record));
+            while let Some(records) = told.burst(BURST) {
+                for record in &records {
+                    views.iter_mut().for_each(|view| view.show(record));
                 }
                 flush(&mut views, &closed);
             }
@@ -54,7 +53,7 @@ impl Log {
         Log { thread: Some(thread) }
     }
 
-    /// Waits until everything has been shown; every sender must be gone, or about to go.
+    /// Waits until everything has been shown. The telling must have been ended.
     pub fn finish(mut self) {
         if let Some(thread) = self.thread.take() {
             drop(thread.join());

@@ -101,29 +101,36 @@ const LINES_IN_FLIGHT: usize = 1024;
 /// the views cannot keep up. Everything stays in order.
 #[derive(Debug, Clone)]
 pub struct Tell {
-    records: Sender<Record>,
+    /// `None` ends the telling.
+    records: Sender<Option<Record>>,
     permits: Sender<()>,
 }
 
 /// The receiving side, for the one thread that shows records.
 #[derive(Debug)]
 pub struct Told {
-    records: Receiver<Record>,
+    records: Receiver<Option<Record>>,
     permits: Receiver<()>,
+    ended: bool,
 }
 
 /// A new pair.
 pub fn channel() -> (Tell, Told) {
     let (records, records_told) = unbounded();
     let (permits, permits_told) = bounded(LINES_IN_FLIGHT);
-    (Tell { records, permits }, Told { records: records_told, permits: permits_told })
+    (Tell { records, permits }, Told { records: records_told, permits: permits_told, ended: false })
 }
 
 impl Tell {
     /// Tells a fact about `service`, or about all.
     pub fn fact(&self, service: Option<&Name>, event: Event) {
         // Once the views are gone nobody is left to be told.
-        let _ = self.records.send(Record { at: SystemTime::now(), event, service: service.cloned() });
+        let _ = self.records.send(Some(Record { at: SystemTime::now(), event, service: service.cloned() }));
+    }
+
+    /// Ends the telling: what is told after this, by whomever, is not shown.
+    pub fn end(&self) {
+        let _ = self.records.send(None);
     }
 
     /// Tells a line that `service` wrote; waits while the views are behind.
@@ -140,14 +147,28 @@ impl Tell {
 }
 
 impl Told {
-    /// The next record; `None` once every sender is gone. Blocks if `wait` says so.
-    pub fn next(&self, wait: bool) -> Option<Record> {
-        let record = if wait { self.records.recv().ok() } else { self.records.try_recv().ok() }?;
-        if matches!(record.event, Event::Log { .. }) {
-            // Its line is no longer in flight.
-            let _ = self.permits.try_recv();
+    /// The next records, at least one and not more than `most`, in order; `None` when there will be no more.
+    /// Waits only for the first.
+    pub fn burst(&mut self, most: usize) -> Option<Vec<Record>> {
+        let mut records = Vec::new();
+        while records.len() < most && !self.ended {
+            let next = if records.is_empty() {
+                self.records.recv().unwrap_or(None)
+            } else {
+                let Ok(next) = self.records.try_recv() else { break };
+                next
+            };
+            let Some(record) = next else {
+                self.ended = true;
+                break;
+            };
+            if matches!(record.event, Event::Log { .. }) {
+                // Its line is no longer in flight.
+                let _ = self.permits.try_recv();
+            }
+            records.push(record);
         }
-        Some(record)
+        (!records.is_empty()).then_some(records)
     }
 }
 
@@ -163,6 +184,22 @@ fn lossy<S: Serializer>(line: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
 mod tests {
     use super::*;
     use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn records_come_in_order_and_nothing_after_the_end() {
+        let (tell, mut told) = channel();
+        let name = Name::parse("api").unwrap();
+        tell.fact(None, Event::Building);
+        tell.line(&name, Stream::Stdout, b"x".to_vec());
+        tell.fact(None, Event::Started { pid: 1 });
+        tell.end();
+        tell.fact(None, Event::Started { pid: 2 });
+        let events = |burst: Option<Vec<Record>>| burst.map(|records| records.len());
+        assert_eq!(events(told.burst(2)), Some(2));
+        assert_eq!(events(told.burst(2)), Some(1));
+        assert_eq!(events(told.burst(2)), None);
+        assert_eq!(events(told.burst(2)), None);
+    }
 
     #[test]
     fn the_json_form() {

@@ -33,14 +33,15 @@ pub fn up(config: &Config, global: &Global, signals: Blocked) -> Result<ExitCode
     let _listener = signals
         .listen(move |signal| drop(on_signal.send(Event::Signal(signal))))
         .map_err(Error::io("start a thread"))?;
-    check::refuse(config)?;
+    // Before the ports: one that is held by another hotwatch's service is no riddle then.
     let cache = Cache::take(&config.root)?;
+    check::refuse(config)?;
     let (tell, told) = record::channel();
     let on_closed = events.clone();
     let log = Log::start(told, views(config, global)?, move || drop(on_closed.send(Event::OutputClosed)));
 
     let result = run(config, &cache, &tell, &events, &heard);
-    drop(tell);
+    tell.end();
     if !matches!(result, Ok(Ending::Killed)) {
         log.finish();
     }
