@@ -3,6 +3,7 @@
 
 mod health;
 mod output;
+mod protocol;
 mod state;
 mod swap;
 
@@ -19,8 +20,9 @@ use crate::go::build::{Build, Order, Progress, Slots};
 use crate::name::Name;
 use crate::record::{Level, Tell};
 
-use state::{Effect, Machine, Timing};
-pub use state::{Input, Report};
+use protocol::{Effect, Timing};
+pub use protocol::{Input, Report};
+use state::Machine;
 use swap::Running;
 
 /// What a service needs beside its configuration.

@@ -128,7 +128,10 @@ impl Drop for Watch {
         // A thread may be waiting to tell something; with the receiver gone it no longer does.
         self.telling = never();
         // A watcher that is being joined may still have started a poller, so this goes on until none is left.
-        while let Some(running) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+        loop {
+            // Not in the loop's head: there the lock would be held until the thread has ended.
+            let next = self.threads.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(running) = next else { break };
             running.ending.store(true, Ordering::Release);
             running.waker.wake();
             drop(running.thread.join());

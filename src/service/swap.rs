@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use hotwatch_platform::process::{self, Group, Signal};
 
 use super::output::Output;
-use super::state::Input;
+use super::protocol::Input;
 use crate::config::{Ready, Service};
 use crate::record::Tell;
 

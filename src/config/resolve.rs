@@ -1,0 +1,292 @@
+//! From the form of `hotwatch.toml` to a complete configuration: defaults, start order, canonical directories.
+//! What does not fit together is an error at the place where it is written.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use hotwatch_platform::process::Signal;
+
+use super::{Config, ConfigError, Patterns, Ready, Service, env, file};
+use crate::name::Name;
+
+/// The text that errors point into.
+pub(super) struct Source<'a> {
+    pub(super) shown: &'a Path,
+    pub(super) text: &'a str,
+}
+
+impl Source<'_> {
+    fn error(&self, offset: usize, message: impl Into<String>) -> ConfigError {
+        let before = self.text.get(..offset).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        ConfigError::At { file: self.shown.to_owned(), line, column, message: message.into() }
+    }
+
+    pub(super) fn error_at_line(&self, line: usize, message: &str) -> ConfigError {
+        ConfigError::At { file: self.shown.to_owned(), line, column: 1, message: message.to_owned() }
+    }
+
+    fn at<T>(&self, place: &toml::Spanned<T>, message: impl Into<String>) -> ConfigError {
+        self.error(place.span().start, message)
+    }
+
+    /// Words a parser's error; unknown keys get the nearest known one.
+    pub(super) fn toml_error(&self, error: &toml::de::Error) -> ConfigError {
+        let message = error.message().trim().replace('\n', "; ");
+        let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        let message = match (message.starts_with("unknown field"), quoted.split_first()) {
+            (true, Some((key, known))) => {
+                format!("unknown key `{key}`{}", nearest(key, known.iter().copied()))
+            }
+            _ => message,
+        };
+        self.error(error.span().map_or(0, |span| span.start), message)
+    }
+
+    pub(super) fn resolve(
+        &self,
+        parsed: file::File,
+        root: PathBuf,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
+        if parsed.service.is_empty() {
+            return Err(self.error(0, "no `[[service]]`; add one with at least a `name` and a `dir`"));
+        }
+        let mut layers = env::Layers::new(environment, parsed.env_override);
+        for name in &parsed.env_files {
+            layers.read(&root.join(name), name)?;
+        }
+        let mut variables = layers.into_variables();
+        variables.extend(parsed.env);
+
+        let names = self.names(&parsed.service)?;
+        let order = self.start_order(&parsed.service, &names)?;
+        let position = |index: usize| order.iter().position(|&at| at == index).unwrap_or_default();
+        let services = order.iter().map(|&index| {
+            let service = parsed.service[index].get_ref();
+            let depends_on = service.depends_on.iter().filter_map(|name| index_of(&names, name.get_ref()));
+            let depends_on = depends_on.map(position).collect();
+            self.service(service, names[index].clone(), depends_on, &root, &variables)
+        });
+        let services = services.collect::<Result<Vec<_>, _>>()?;
+        self.ports_are_distinct(&parsed.service)?;
+        Ok(Config {
+            log_dir: parsed.log_dir.map_or_else(|| PathBuf::from("/tmp"), |dir| root.join(dir)),
+            root,
+            quiet: parsed.quiet.unwrap_or(Duration::from_millis(20)),
+            cooldown: parsed.debounce.unwrap_or(Duration::from_millis(300)),
+            services,
+        })
+    }
+
+    fn names(&self, services: &[toml::Spanned<file::Service>]) -> Result<Vec<Name>, ConfigError> {
+        let mut names: Vec<Name> = Vec::new();
+        for service in services {
+            let written = &service.get_ref().name;
+            let name = Name::parse(written.get_ref()).map_err(|message| self.at(written, message))?;
+            if names.contains(&name) {
+                return Err(
+                    self.at(written, format!("the name `{name}` is used twice; rename one of the services"))
+                );
+            }
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    /// The order of the file, with every service behind those it depends on.
+    fn start_order(
+        &self,
+        services: &[toml::Spanned<file::Service>],
+        names: &[Name],
+    ) -> Result<Vec<usize>, ConfigError> {
+        let mut needs: Vec<Vec<usize>> = Vec::new();
+        for service in services {
+            let mut indices = Vec::new();
+            for on in &service.get_ref().depends_on {
+                let known = names.iter().map(Name::as_str);
+                let index = index_of(names, on.get_ref()).ok_or_else(|| {
+                    let hint = nearest(on.get_ref(), known);
+                    self.at(on, format!("there is no service `{}` to depend on{hint}", on.get_ref()))
+                })?;
+                indices.push(index);
+            }
+            needs.push(indices);
+        }
+        let mut order: Vec<usize> = Vec::new();
+        while order.len() < services.len() {
+            let free =
+                |index: &usize| !order.contains(index) && needs[*index].iter().all(|on| order.contains(on));
+            match (0..services.len()).find(free) {
+                Some(index) => order.push(index),
+                None => return Err(self.cycle(services, names, &needs, &order)),
+            }
+        }
+        Ok(order)
+    }
+
+    /// Names a cycle among the services that are not in `order`; there is one, since each waits for another.
+    fn cycle(
+        &self,
+        services: &[toml::Spanned<file::Service>],
+        names: &[Name],
+        needs: &[Vec<usize>],
+        order: &[usize],
+    ) -> ConfigError {
+        let stuck = |index: &usize| !order.contains(index);
+        let mut path: Vec<usize> = (0..services.len()).filter(stuck).take(1).collect();
+        loop {
+            let last = path[path.len() - 1];
+            let next = needs[last].iter().copied().find(stuck).unwrap_or(last);
+            if let Some(start) = path.iter().position(|&seen| seen == next) {
+                let round: Vec<_> =
+                    path[start..].iter().chain([&next]).map(|&i| format!("`{}`", names[i])).collect();
+                let message = format!(
+                    "services wait for each other: {}; remove one of these from `depends_on`",
+                    round.join(" -> ")
+                );
+                return self.at(&services[next].get_ref().name, message);
+            }
+            path.push(next);
+        }
+    }
+
+    fn ports_are_distinct(&self, services: &[toml::Spanned<file::Service>]) -> Result<(), ConfigError> {
+        let mut seen: BTreeMap<u16, &str> = BTreeMap::new();
+        for service in services.iter().map(toml::Spanned::get_ref) {
+            let Some(port) = &service.port else { continue };
+            if let Some(other) = seen.insert(*port.get_ref(), service.name.get_ref()) {
+                return Err(self.at(port, format!("port {} belongs to `{other}` already", port.get_ref())));
+            }
+        }
+        Ok(())
+    }
+
+    fn service(
+        &self,
+        parsed: &file::Service,
+        name: Name,
+        depends_on: Vec<usize>,
+        root: &Path,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Service, ConfigError> {
+        let file::Reload::Restart = parsed.reload;
+        let (dir, place) = match &parsed.dir {
+            Some(dir) => (dir.get_ref().as_str(), dir.span().start),
+            None => (".", parsed.name.span().start),
+        };
+        let canonical = root.join(dir).canonicalize().map_err(|error| {
+            let what = match error.kind() {
+                ErrorKind::NotFound => "does not exist".to_owned(),
+                _ => format!("cannot be read: {error}"),
+            };
+            self.error(place, format!("the directory `{dir}` of `{name}` {what}; correct `dir` or create it"))
+        })?;
+        if !canonical.is_dir() {
+            return Err(self.error(place, format!("`{dir}` of `{name}` is not a directory; correct `dir`")));
+        }
+        let port = parsed.port.as_ref().map(|port| *port.get_ref());
+        let mut env = variables.clone();
+        env.extend(parsed.env.clone());
+        Ok(Service {
+            dir_as_written: dir.to_owned(),
+            dir: canonical,
+            port,
+            args: parsed.args.clone(),
+            env,
+            build: self.build(parsed)?,
+            depends_on,
+            ready: self.ready(parsed, port)?,
+            ready_timeout: parsed
+                .ready
+                .as_ref()
+                .and_then(|ready| ready.get_ref().timeout)
+                .unwrap_or(Duration::from_secs(60)),
+            stop_signal: self.stop_signal(&parsed.stop)?,
+            grace: parsed.stop.grace.unwrap_or(Duration::from_secs(5)),
+            patterns: self.patterns(&parsed.watch)?,
+            gitignore: parsed.watch.gitignore.unwrap_or(true),
+            name,
+        })
+    }
+
+    fn build(&self, parsed: &file::Service) -> Result<Vec<String>, ConfigError> {
+        let Some(build) = &parsed.build else {
+            return Ok(["go", "build", "-o", "{out}", "."].map(str::to_owned).to_vec());
+        };
+        if !build.get_ref().iter().any(|word| word.contains("{out}")) {
+            let message = "`build` must say where the binary goes: put `{out}` into it, as in \
+                           `[\"go\", \"build\", \"-o\", \"{out}\", \".\"]`";
+            return Err(self.at(build, message));
+        }
+        Ok(build.get_ref().clone())
+    }
+
+    fn ready(&self, parsed: &file::Service, port: Option<u16>) -> Result<Ready, ConfigError> {
+        let Some(place) = &parsed.ready else {
+            return Ok(port.map_or(Ready::Started, Ready::Tcp));
+        };
+        let ready = place.get_ref();
+        match (ready.tcp, &ready.log, ready.started) {
+            (Some(port), None, None) => Ok(Ready::Tcp(port)),
+            (None, Some(text), None) => Ok(Ready::Log(text.clone())),
+            (None, None, Some(true)) => Ok(Ready::Started),
+            (None, None, None) => Ok(port.map_or(Ready::Started, Ready::Tcp)),
+            _ => {
+                Err(self
+                    .at(place, "`ready` takes one of `tcp = PORT`, `log = \"TEXT\"` and `started = true`"))
+            }
+        }
+    }
+
+    fn stop_signal(&self, stop: &file::Stop) -> Result<Signal, ConfigError> {
+        let Some(signal) = &stop.signal else { return Ok(Signal::SIGTERM) };
+        let name = signal.get_ref().to_ascii_uppercase();
+        let full = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+        full.parse().map_err(|_| {
+            let message =
+                format!("there is no signal `{}`; use a name such as `TERM` or `INT`", signal.get_ref());
+            self.at(signal, message)
+        })
+    }
+
+    fn patterns(&self, watch: &file::Watch) -> Result<Patterns, ConfigError> {
+        let fixed = |glob: &str| -> PathBuf {
+            let plain = |part: &&str| !part.contains(['*', '?', '[', '{']);
+            let parts: Vec<&str> = glob.split('/').collect();
+            parts[..parts.len() - 1].iter().copied().take_while(plain).collect()
+        };
+        let include_dirs = watch.include.iter().map(|glob| fixed(glob.get_ref()));
+        Ok(Patterns {
+            include: self.globs(&watch.include)?,
+            exclude: self.globs(&watch.exclude)?,
+            include_dirs: include_dirs.filter(|dir| !dir.as_os_str().is_empty()).collect(),
+        })
+    }
+
+    fn globs(&self, globs: &[toml::Spanned<String>]) -> Result<GlobSet, ConfigError> {
+        let mut set = GlobSetBuilder::new();
+        for glob in globs {
+            set.add(Glob::new(glob.get_ref()).map_err(|error| self.at(glob, error.to_string()))?);
+        }
+        set.build().map_err(|error| self.error(0, error.to_string()))
+    }
+}
+
+fn index_of(names: &[Name], wanted: &str) -> Option<usize> {
+    names.iter().position(|name| name.as_str() == wanted)
+}
+
+/// `; did you mean ...?`, or what there is to choose from.
+fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    let close = known.iter().map(|name| (strsim::damerau_levenshtein(wrong, name), name)).min();
+    match close {
+        Some((distance, name)) if distance <= wrong.len().max(3) / 2 => format!("; did you mean `{name}`?"),
+        _ => format!("; known here: `{}`", known.join("`, `")),
+    }
+}

@@ -1,0 +1,84 @@
+//! What goes into a service's state machine, and what comes out of it.
+
+use std::time::{Duration, Instant};
+
+use hotwatch_platform::process::Exit;
+
+use crate::change::Digest;
+use crate::record::Event;
+
+/// The times a machine keeps to.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// After a start, saves are gathered for this long.
+    pub cooldown: Duration,
+    /// How long a process may take to become ready before the user is told.
+    pub ready_timeout: Duration,
+    /// How long a process may take to stop before it is killed.
+    pub grace: Duration,
+}
+
+/// What happens to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Its turn to start has come.
+    Launch,
+    /// What it is built from changed, first noticed at `since`.
+    Changed { digest: Digest, since: Instant },
+    /// The build has begun; before, it may have waited for others.
+    Building,
+    /// The build ended. One that was cancelled is reported as well.
+    Built(Result<(), String>),
+    /// The process was started.
+    Started { pid: i32 },
+    /// The process could not be started.
+    NotStarted(String),
+    /// The process is ready.
+    Ready,
+    /// The process ended; others of its group may still run.
+    Exited(Exit),
+    /// Nothing of the process's group is left.
+    Gone,
+    /// Stop, and stay stopped.
+    Stop,
+    /// Stop at once.
+    Kill,
+    /// The deadline has passed.
+    Tick,
+}
+
+/// What is to be done about it, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Start a build.
+    Build,
+    /// End the running build; its end is reported as [`Input::Built`].
+    CancelBuild,
+    /// Put the new binary in place and start it; reported as [`Input::Started`] or [`Input::NotStarted`].
+    Start,
+    /// Ask the process group to stop.
+    Terminate,
+    /// Kill the process group.
+    Kill,
+    /// Do not wait any longer for a group that cannot be killed; [`Input::Gone`] will not come.
+    Abandon,
+    /// Tell the user.
+    Tell(Event),
+    /// Tell the user that the process is still not ready, and why.
+    TellLate,
+    /// Tell whoever starts and stops the services.
+    Report(Report),
+}
+
+/// What a service tells whoever starts and stops all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// A process runs.
+    Started,
+    /// It is ready.
+    Ready,
+    /// It will not become ready by itself.
+    Failed,
+    /// It was asked to stop, and nothing of it is left.
+    Stopped,
+}
