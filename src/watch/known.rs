@@ -4,6 +4,7 @@
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hotwatch_platform::watch::tree::{Id, Tree};
 use xxhash_rust::xxh3::Xxh3;
@@ -19,9 +20,14 @@ pub struct Known {
 /// A file as it was last seen; a directory on the way to one has none of it.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    stamp: u64,
+    /// Its size, times and inode; `None` while another write could leave them as they are.
+    stamp: Option<u64>,
     content: Content,
 }
+
+/// File systems count time in steps, of 4 ms on most Linux kernels and of up to 2 s elsewhere. A file that was
+/// written less than a step ago can be written again without looking any different.
+const COARSEST_STEP: Duration = Duration::from_secs(2);
 
 impl Default for Known {
     fn default() -> Known {
@@ -71,12 +77,20 @@ impl Known {
 
 /// How the file `path` looks now; its content is read only if it does not look as `before`.
 fn look(path: &Path, before: Option<Seen>) -> Option<Seen> {
-    let stamp = stamp(&fs::metadata(path).ok().filter(Metadata::is_file)?);
+    let meta = fs::metadata(path).ok().filter(Metadata::is_file)?;
+    let stamp = is_settled(&meta).then(|| stamp(&meta));
     match before {
-        Some(before) if before.stamp == stamp => Some(before),
+        Some(before) if stamp.is_some() && before.stamp == stamp => Some(before),
         // Unreadable is as good as gone: no build can read it either.
         _ => Some(Seen { stamp, content: Content::of(&fs::read(path).ok()?) }),
     }
+}
+
+/// Whether a write from now on would show in the file's times.
+fn is_settled(meta: &Metadata) -> bool {
+    let seconds = meta.ctime().max(0).unsigned_abs();
+    let changed = UNIX_EPOCH + Duration::new(seconds, u32::try_from(meta.ctime_nsec()).unwrap_or(0));
+    SystemTime::now().duration_since(changed).is_ok_and(|age| age > COARSEST_STEP)
 }
 
 fn stamp(meta: &Metadata) -> u64 {
@@ -122,6 +136,17 @@ mod tests {
         assert_eq!(known.refresh(&file), []);
         fs::write(&file, "2").unwrap();
         assert_eq!(paths(&known.refresh(&file)), ["a.go"]);
+    }
+
+    #[test]
+    fn two_writes_within_one_step_of_the_clock_are_two_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.go");
+        let mut known = Known::default();
+        for round in 0..500 {
+            fs::write(&file, (round % 2).to_string()).unwrap();
+            assert_eq!(known.refresh(&file).len(), 1, "write {round}");
+        }
     }
 
     #[test]
