@@ -74,7 +74,7 @@ def memory_rows(bench, sizes):
     return [
         table.plain("memory", "VmRSS", table.megabytes, resident),
         table.plain("memory", "of which RssAnon", table.megabytes, anonymous),
-        table.plain("memory", "threads", str, threads),
+        table.plain("memory", "threads", "{:.0f}".format, threads),
     ]
 
 
