@@ -15,7 +15,7 @@ HEADINGS = ("benchmark", "figure", "hotwatch", "peer", "ratio", "bound", "held?"
 
 def seconds(value):
     """A duration as people read it."""
-    return "{:.2f} s".format(value) if value >= 1 else "{:.0f} ms".format(value * 1000)
+    return "{:.2f} s".format(value) if value >= 0.9995 else "{:.0f} ms".format(value * 1000)
 
 
 def megabytes(value):

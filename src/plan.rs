@@ -71,17 +71,16 @@ impl Plan {
         self.areas.extend(linked);
     }
 
-    /// Whether any service may be built from a file of this path.
+    /// Whether any service may be built from a file of this path. Asked for every file of the tree while it is
+    /// first read, so what most files fail by comes first.
     pub fn may_count(&self, path: &Path) -> bool {
-        let mut owned = false;
-        for (area, relative) in self.owners(path) {
-            owned = true;
-            if classify(&relative, &self.patterns[area.service]) == Class::Source {
-                return true;
-            }
+        let is_go = path.file_name().and_then(|name| name.to_str()).is_some_and(is_go_source);
+        if !is_go && self.patterns.iter().all(|patterns| patterns.include.is_empty()) {
+            return false;
         }
+        let owners = self.owners(path);
         // Behind a link nobody owns the path until the link is known.
-        !owned && path.file_name().and_then(|name| name.to_str()).is_some_and(is_go_source)
+        if owners.is_empty() { is_go } else { owners.iter().any(|owner| self.counts(owner)) }
     }
 
     /// The services that `changes` concern, with their new digests.
@@ -99,14 +98,15 @@ impl Plan {
 
     /// The services that are built from `path`, and how each of them shows it.
     pub fn counting(&self, path: &Path) -> Vec<(usize, String)> {
-        let counts = |(area, relative): &(&Area, PathBuf)| {
-            classify(relative, &self.patterns[area.service]) == Class::Source
-        };
         let show = |(area, relative): (&Area, PathBuf)| {
             let inside = relative.strip_prefix(&area.prefix).unwrap_or(&relative);
             (area.service, area.shown.join(inside).display().to_string())
         };
-        self.owners(path).into_iter().filter(counts).map(show).collect()
+        self.owners(path).into_iter().filter(|owner| self.counts(owner)).map(show).collect()
+    }
+
+    fn counts(&self, (area, relative): &(&Area, PathBuf)) -> bool {
+        classify(relative, &self.patterns[area.service]) == Class::Source
     }
 
     /// Whom `path` belongs to: of nested directories the innermost, since a module in a module is not part of

@@ -206,6 +206,10 @@ impl Supervisor {
         for index in self.order.launch() {
             self.services[index].send(Input::Launch);
         }
+        // A timer that nobody needs would wake an idle hotwatch.
+        if self.order.not_launched().next().is_none() {
+            self.mention_waiting = None;
+        }
     }
 
     fn mention_waiting(&mut self, now: Instant) {
@@ -222,7 +226,7 @@ impl Supervisor {
                 self.tell.notice(Some(self.services[index].name()), Level::Info, message);
             }
         }
-        self.mention_waiting = (!waiting.is_empty()).then(|| now + MENTION_WAITING * 5);
+        self.mention_waiting = Some(now + MENTION_WAITING * 5);
     }
 
     fn signal(&mut self, signal: Termination) {

@@ -3,29 +3,30 @@
 //! a directory drops what was known below it and reads it anew, which covers renames (whose halves may come in
 //! two reads), exchanges and re-creations with one rule. The kernel's facts are from inotify(7).
 
+mod listing;
 mod nodes;
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use inotify::{EventMask, WatchMask};
 use mio::unix::SourceFd;
-use nix::dir::{Dir, Type};
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
 
+use self::listing::{DT_DIR, DT_LNK, DT_UNKNOWN};
 use self::nodes::Nodes;
 use super::tree::{Id, Tree};
 use super::{Added, Entry, Event, Kind, Rescan, Scope, Waker, WatchError, Watcher};
 
 const QUEUE: mio::Token = mio::Token(0);
 const WAKE: mio::Token = mio::Token(1);
+
+/// So many directories are held open at most while a tree is read.
+const DEEPEST_OPEN: usize = 64;
 
 /// Value of a node that has no watch yet; the kernel counts from 1.
 const NO_WATCH: i32 = 0;
@@ -51,6 +52,9 @@ pub(super) struct Inotify {
     poll: mio::Poll,
     ready: mio::Events,
     waker: Arc<mio::Waker>,
+    /// For reading the queue.
+    events: Box<[u8]>,
+    /// For reading directories.
     buffer: Box<[u8]>,
     scope: Box<dyn Scope>,
     roots: Vec<Root>,
@@ -84,7 +88,8 @@ impl Inotify {
             poll,
             ready: mio::Events::with_capacity(4),
             waker,
-            buffer: vec![0; 64 * 1024].into_boxed_slice(),
+            events: vec![0; 64 * 1024].into_boxed_slice(),
+            buffer: vec![0; 32 * 1024].into_boxed_slice(),
             scope,
             roots: Vec::new(),
             tree: Tree::default(),
@@ -93,57 +98,65 @@ impl Inotify {
         })
     }
 
-    /// Watches the directory `path` of node `id`, and whatever the scope enters below it.
-    fn walk(&mut self, id: Id, path: &mut PathBuf, found: &mut Found<'_>) -> io::Result<()> {
+    /// Watches the directory `path` of node `id`, and whatever the scope enters below it. `parent` is its open
+    /// parent, if there is one.
+    fn walk(
+        &mut self,
+        id: Id,
+        path: &mut PathBuf,
+        parent: Option<BorrowedFd<'_>>,
+        found: &mut Found<'_>,
+    ) -> io::Result<()> {
         let follow = if self.tree.parent(id).is_none() { WatchMask::empty() } else { WatchMask::DONT_FOLLOW };
         let wd = self.watches.add(&*path, mask() | follow)?.get_watch_descriptor_id();
         *self.tree.value_mut(id) = wd;
         self.nodes.insert(wd, id);
-        self.list(id, path, found)?;
+        let dir = match parent {
+            Some(parent) => listing::open(Some(parent), Path::new(self.tree.name(id)))?,
+            None => listing::open(None, path)?,
+        };
+        self.list(id, path, &dir, found)?;
         found.added.directories += 1;
 
+        // Deeper down the descriptor is given back first: a tree may be deeper than there are descriptors.
+        found.depth += 1;
+        let dir = (found.depth < DEEPEST_OPEN).then_some(dir);
         let mut next = self.tree.first_child(id);
         while let Some(child) = next {
             next = self.tree.next_sibling(child);
             path.push(self.tree.name(child));
             if !self.scope.enter(path) {
                 self.tree.remove(child);
-            } else if let Err(error) = self.walk(child, path, found) {
+            } else if let Err(error) = self.walk(child, path, dir.as_ref().map(AsFd::as_fd), found) {
                 self.forget(child);
                 found.failed(path, &error);
             }
             path.pop();
         }
+        found.depth -= 1;
         Ok(())
     }
 
-    /// Reads the directory `path`: files go to the scope, directories become nodes.
-    fn list(&mut self, id: Id, path: &mut PathBuf, found: &mut Found<'_>) -> io::Result<()> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut dir = Dir::open(&*path, flags, Mode::empty())?;
-        for entry in dir.iter() {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
-            }
+    /// Reads the directory `dir` at `path`: files go to the scope, directories become nodes.
+    fn list(&mut self, id: Id, path: &mut PathBuf, dir: &OwnedFd, found: &mut Found<'_>) -> io::Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let (scope, tree) = (&mut self.scope, &mut self.tree);
+        let read = listing::read(dir, &mut buffer, |name, kind| {
             path.push(name);
-            let kind = entry.file_type().or_else(|| type_of(path));
+            let kind = if kind == DT_UNKNOWN { type_of(path) } else { kind };
             match kind {
-                Some(Type::Directory) => {
-                    self.tree.insert(id, name, NO_WATCH);
-                }
-                Some(Type::Symlink) => self.scope.found(path, Entry::Symlink),
-                Some(_) => self.scope.found(path, Entry::File),
-                None => {}
+                DT_DIR => drop(tree.insert(id, name, NO_WATCH)),
+                DT_LNK => scope.found(path, Entry::Symlink),
+                _ => scope.found(path, Entry::File),
             }
-            if let (Some(events), Some(kind)) = (&mut found.events, kind) {
-                let dir = kind == Type::Directory;
+            if let Some(events) = &mut found.events {
+                let dir = kind == DT_DIR;
                 events.push(Event::Change { path: path.clone(), kind: Kind::Created, dir });
             }
             path.pop();
-        }
-        Ok(())
+        });
+        self.buffer = buffer;
+        read
     }
 
     /// Drops a node, everything below it, and the watches that no other path needs.
@@ -165,7 +178,7 @@ impl Inotify {
 
     /// Reads the queue until it is empty.
     fn drain(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.events);
         let result = loop {
             match self.queue.read_events(&mut buffer) {
                 Ok(read) => {
@@ -178,7 +191,7 @@ impl Inotify {
                 Err(error) => break Err(error),
             }
         };
-        self.buffer = buffer;
+        self.events = buffer;
         result
     }
 
@@ -239,8 +252,8 @@ impl Inotify {
         if self.scope.enter(&path) {
             let id = self.tree.insert(parent, name, NO_WATCH);
             let mut added = Added::default();
-            let mut found = Found { added: &mut added, events: Some(events) };
-            if let Err(error) = self.walk(id, &mut path, &mut found) {
+            let mut found = Found { added: &mut added, events: Some(events), depth: 0 };
+            if let Err(error) = self.walk(id, &mut path, None, &mut found) {
                 found.failed(&path, &error);
                 self.forget(id);
             }
@@ -295,7 +308,7 @@ impl Inotify {
         let mut path = self.roots[index].path.clone();
         let id = self.tree.insert_root(&path, NO_WATCH);
         let mut added = Added::default();
-        match self.walk(id, &mut path, &mut Found { added: &mut added, events: None }) {
+        match self.walk(id, &mut path, None, &mut Found { added: &mut added, events: None, depth: 0 }) {
             Ok(()) => {
                 self.roots[index].node = Some(id);
                 Ok(added)
@@ -345,6 +358,8 @@ impl Watcher for Inotify {
 struct Found<'a> {
     added: &'a mut Added,
     events: Option<&'a mut Vec<Event>>,
+    /// How many directories lead to the one that is being read.
+    depth: usize,
 }
 
 impl Found<'_> {
@@ -373,11 +388,10 @@ fn kind_of(mask: EventMask) -> Kind {
 }
 
 /// For file systems that do not tell an entry's type while listing.
-fn type_of(path: &Path) -> Option<Type> {
-    let kind = path.symlink_metadata().ok()?.file_type();
-    Some(match kind {
-        kind if kind.is_dir() => Type::Directory,
-        kind if kind.is_symlink() => Type::Symlink,
-        _ => Type::File,
-    })
+fn type_of(path: &Path) -> u8 {
+    match path.symlink_metadata().map(|meta| meta.file_type()) {
+        Ok(kind) if kind.is_dir() => DT_DIR,
+        Ok(kind) if kind.is_symlink() => DT_LNK,
+        _ => libc::DT_REG,
+    }
 }
