@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -121,6 +122,33 @@ fn picks_up_a_root_that_is_deleted_and_made_again() {
         probe.write("sub/again.go");
         probe.until_change("sub/again.go", Kind::Created);
     }
+}
+
+#[test]
+fn picks_up_a_root_that_somebody_works_in() {
+    let mut probe = Probe::native();
+    // As a service does that runs in its directory: the inode lives on after the directory is deleted.
+    let mut sleeper = Command::new("sleep").arg("600").current_dir(&probe.root).spawn().unwrap();
+    for _ in 0..2 {
+        fs::remove_dir_all(&probe.root).unwrap();
+        probe.until_rescan(Rescan::RootGone);
+        fs::create_dir(&probe.root).unwrap();
+        probe.until_rescan(Rescan::RootBack);
+    }
+    probe.write("a.go");
+    probe.until_change("a.go", Kind::Created);
+
+    let (parent, aside) = (probe.dir.path().join("parent"), probe.dir.path().join("aside"));
+    let mut probe = Probe::native();
+    fs::create_dir_all(parent.join("root")).unwrap();
+    probe.root = parent.join("root").canonicalize().unwrap();
+    probe.watcher.add(&probe.root).unwrap();
+    fs::rename(&parent, &aside).unwrap();
+    probe.until_rescan(Rescan::RootGone);
+    fs::create_dir_all(&probe.root).unwrap();
+    probe.until_rescan(Rescan::RootBack);
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
 }
 
 #[test]

@@ -6,8 +6,8 @@
 mod listing;
 mod nodes;
 
-use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -45,6 +45,18 @@ fn mask() -> WatchMask {
         | WatchMask::ONLYDIR
 }
 
+/// What the ancestor of a root is asked for.
+fn anchor_mask() -> WatchMask {
+    WatchMask::CREATE
+        | WatchMask::DELETE
+        | WatchMask::MOVED_FROM
+        | WatchMask::MOVED_TO
+        | WatchMask::DELETE_SELF
+        | WatchMask::MOVE_SELF
+        | WatchMask::ONLYDIR
+        | WatchMask::MASK_ADD
+}
+
 /// A [`Watcher`] over one inotify instance.
 pub(super) struct Inotify {
     queue: inotify::Inotify,
@@ -61,8 +73,16 @@ pub(super) struct Inotify {
     /// Every watched directory, with its watch descriptor.
     tree: Tree<i32>,
     nodes: Nodes,
-    /// Watches on the nearest existing ancestors of roots that are gone.
-    anchors: HashSet<i32>,
+    /// Watches on the nearest existing ancestor of each root, with what leads from there to the root. A root
+    /// does not tell that it was deleted while a process has it as its working directory; its parent does.
+    anchors: HashMap<i32, Vec<Anchor>>,
+}
+
+struct Anchor {
+    /// The index of the root.
+    root: usize,
+    /// The name in the anchored directory that is the root or leads to it.
+    name: OsString,
 }
 
 struct Root {
@@ -94,7 +114,7 @@ impl Inotify {
             roots: Vec::new(),
             tree: Tree::default(),
             nodes: Nodes::default(),
-            anchors: HashSet::new(),
+            anchors: HashMap::new(),
         })
     }
 
@@ -163,7 +183,7 @@ impl Inotify {
     fn forget(&mut self, id: Id) {
         for below in self.tree.subtree(id) {
             let wd = self.tree.value(below);
-            if wd != NO_WATCH && self.nodes.remove(wd, below) && !self.anchors.contains(&wd) {
+            if wd != NO_WATCH && self.nodes.remove(wd, below) && !self.anchors.contains_key(&wd) {
                 self.unwatch(wd);
             }
         }
@@ -216,8 +236,29 @@ impl Inotify {
                 None => self.handle_self(id, mask, events),
             }
         }
-        if self.anchors.contains(&wd) {
+        if self.anchors.contains_key(&wd) {
+            self.handle_anchor(wd, name, events);
+        }
+    }
+
+    /// Something happened in, or to, the ancestor of a root.
+    fn handle_anchor(&mut self, wd: i32, name: Option<&OsStr>, events: &mut Vec<Event>) {
+        let anchors = self.anchors.get(&wd).into_iter().flatten();
+        let hit = anchors.filter(|anchor| name.is_none_or(|name| name == anchor.name));
+        let hit: Vec<usize> = hit.map(|anchor| anchor.root).collect();
+        for &root in &hit {
+            self.root_gone(root, events);
+        }
+        if !hit.is_empty() {
             self.look_for_roots(events);
+        }
+    }
+
+    /// The root is not what it was, if it was there; whether it is there again is another question.
+    fn root_gone(&mut self, root: usize, events: &mut Vec<Event>) {
+        if let Some(id) = self.roots[root].node.take() {
+            self.forget(id);
+            events.push(Event::Rescan { root: self.roots[root].path.clone(), why: Rescan::RootGone });
         }
     }
 
@@ -227,9 +268,7 @@ impl Inotify {
         let root = self.roots.iter().position(|root| root.node == Some(id));
         match root {
             Some(root) if mask.intersects(gone) => {
-                self.forget(id);
-                self.roots[root].node = None;
-                events.push(Event::Rescan { root: self.roots[root].path.clone(), why: Rescan::RootGone });
+                self.root_gone(root, events);
                 self.look_for_roots(events);
             }
             None if mask.contains(EventMask::UNMOUNT) => {
@@ -278,27 +317,37 @@ impl Inotify {
         self.look_for_roots(events);
     }
 
-    /// Picks up roots that are back, and anchors the others to the nearest ancestor that exists.
+    /// Picks up roots that are back, and anchors every root anew.
     fn look_for_roots(&mut self, events: &mut Vec<Event>) {
-        for wd in std::mem::take(&mut self.anchors) {
+        let old = std::mem::take(&mut self.anchors);
+        for index in 0..self.roots.len() {
+            // Anchored before it is looked for, so that it cannot come back in between.
+            self.anchor(index);
+            if self.roots[index].node.is_some() {
+                continue;
+            }
+            if let Ok(added) = self.read_root(index) {
+                let root = self.roots[index].path.clone();
+                events.push(Event::Rescan { root, why: Rescan::RootBack });
+                events.extend(added.unwatched.into_iter().map(|dir| Event::Unwatched { dir }));
+            }
+        }
+        for wd in old.into_keys().filter(|wd| !self.anchors.contains_key(wd)).collect::<Vec<_>>() {
             if self.nodes.get(wd).is_empty() {
                 self.unwatch(wd);
             }
         }
-        for index in 0..self.roots.len() {
-            if self.roots[index].node.is_some() {
-                continue;
-            }
-            let root = self.roots[index].path.clone();
-            // Anchored before it is looked for, so that it cannot come back in between.
-            for ancestor in root.ancestors().skip(1) {
-                if let Ok(wd) = self.watches.add(ancestor, mask() | WatchMask::MASK_ADD) {
-                    self.anchors.insert(wd.get_watch_descriptor_id());
-                    break;
-                }
-            }
-            if self.read_root(index).is_ok() {
-                events.push(Event::Rescan { root, why: Rescan::RootBack });
+    }
+
+    /// Watches the nearest ancestor of a root that exists.
+    fn anchor(&mut self, root: usize) {
+        let path = self.roots[root].path.clone();
+        for ancestor in path.ancestors().skip(1) {
+            if let Ok(wd) = self.watches.add(ancestor, anchor_mask()) {
+                let below = path.strip_prefix(ancestor).ok().and_then(|below| below.iter().next());
+                let name = below.unwrap_or_default().to_owned();
+                self.anchors.entry(wd.get_watch_descriptor_id()).or_default().push(Anchor { root, name });
+                break;
             }
         }
     }
@@ -325,7 +374,10 @@ impl Watcher for Inotify {
     fn add(&mut self, root: &Path) -> Result<Added, WatchError> {
         self.roots.push(Root { path: root.to_owned(), node: None });
         match self.read_root(self.roots.len() - 1) {
-            Ok(added) => Ok(added),
+            Ok(added) => {
+                self.anchor(self.roots.len() - 1);
+                Ok(added)
+            }
             Err(error) => {
                 self.roots.pop();
                 if error.raw_os_error() == Some(libc::ENOSPC) {
