@@ -43,6 +43,8 @@ pub struct Service {
     pub dir_as_written: String,
     /// Its directory, canonical.
     pub dir: PathBuf,
+    /// Whether the directory is the top of a Go module.
+    pub is_module: bool,
     /// The port it listens on, for messages and readiness.
     pub port: Option<u16>,
     /// Arguments of the service.

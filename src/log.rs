@@ -5,7 +5,7 @@ pub mod file;
 pub mod json;
 pub mod terminal;
 
-use std::thread::JoinHandle;
+use crossbeam_channel::{Receiver, bounded};
 
 use crate::record::{Event, Level, Record, Rung, Told};
 
@@ -33,7 +33,7 @@ pub enum Problem {
 /// The thread that shows records; ends with the telling.
 #[derive(Debug)]
 pub struct Log {
-    thread: Option<JoinHandle<()>>,
+    ended: Receiver<()>,
 }
 
 /// So many records are shown before they are flushed, at most.
@@ -42,22 +42,23 @@ const BURST: usize = 512;
 impl Log {
     /// Shows what is told on all `views`. `closed` is called when one of them says that nobody reads it.
     pub fn start(mut told: Told, mut views: Vec<Box<dyn View>>, closed: impl Fn() + Send + 'static) -> Log {
-        let thread = std::thread::spawn(move || {
+        let (running, ended) = bounded(0);
+        // Not joined: where nobody reads what it writes, it may be stuck for ever.
+        std::thread::spawn(move || {
             while let Some(records) = told.burst(BURST) {
                 for record in &records {
                     views.iter_mut().for_each(|view| view.show(record));
                 }
                 flush(&mut views, &closed);
             }
+            drop(running);
         });
-        Log { thread: Some(thread) }
+        Log { ended }
     }
 
-    /// Waits until everything has been shown. The telling must have been ended.
-    pub fn finish(mut self) {
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+    /// Disconnected when everything has been shown. The telling must have been ended.
+    pub fn ended(&self) -> &Receiver<()> {
+        &self.ended
     }
 }
 
@@ -105,7 +106,7 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
         Event::Watching { directories } => (Tone::Quiet, format!("watching {directories} directories")),
         Event::Started { pid } => (Tone::Quiet, format!("started, PID {pid}")),
         Event::Ready { ms, .. } => (Tone::Good, format!("ready after {}", duration(*ms))),
-        Event::Verdict { rung: Rung::Nothing, reason } => (Tone::Quiet, format!("nothing to do: {reason}")),
+        Event::Verdict { rung: Rung::Nothing, reason } => (Tone::Quiet, reason.clone()),
         Event::Verdict { rung: Rung::Restart, reason } => (Tone::Reload, reason.clone()),
         Event::Building => (Tone::Quiet, "building".to_owned()),
         Event::StillBuilding { ms } => (Tone::Quiet, format!("still building after {}", duration(*ms))),

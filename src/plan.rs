@@ -1,7 +1,7 @@
 //! Which services a batch of changes concerns, and what it leads to for each. Knows which directory belongs to
 //! which service, and keeps the digest of each service's inputs. Pure: contents arrive as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use crate::change::{Change, Digest};
@@ -23,6 +23,10 @@ struct Area {
     service: usize,
     /// The directory, canonical.
     dir: PathBuf,
+    /// Whether a link in the service's directory leads here.
+    linked: bool,
+    /// Whether it is the top of a Go module: then what is in it is no part of a module around it.
+    is_module: bool,
     /// Where the service sees it, relative to its own directory: empty but for links.
     prefix: PathBuf,
     /// The same for messages, as the config writes it.
@@ -46,6 +50,8 @@ impl Plan {
         let area = |(service, at): (usize, &crate::config::Service)| Area {
             service,
             dir: at.dir.clone(),
+            linked: false,
+            is_module: at.is_module,
             prefix: PathBuf::new(),
             shown: Path::new(&at.dir_as_written)
                 .components()
@@ -64,6 +70,8 @@ impl Plan {
         let linked = |(area, relative): (&Area, PathBuf)| Area {
             service: area.service,
             dir: target.to_owned(),
+            linked: true,
+            is_module: false,
             shown: area.shown.join(&relative),
             prefix: relative,
         };
@@ -96,30 +104,38 @@ impl Plan {
         paths.into_iter().map(affected).collect()
     }
 
-    /// The services that are built from `path`, and how each of them shows it.
-    pub fn counting(&self, path: &Path) -> Vec<(usize, String)> {
-        let show = |(area, relative): (&Area, PathBuf)| {
+    /// The services that are built from `path`, each once, and how each of them shows it.
+    pub fn counting(&self, path: &Path) -> BTreeMap<usize, String> {
+        let mut shown = BTreeMap::new();
+        for (area, relative) in self.owners(path).into_iter().filter(|owner| self.counts(owner)) {
             let inside = relative.strip_prefix(&area.prefix).unwrap_or(&relative);
-            (area.service, area.shown.join(inside).display().to_string())
-        };
-        self.owners(path).into_iter().filter(|owner| self.counts(owner)).map(show).collect()
+            shown.entry(area.service).or_insert_with(|| area.shown.join(inside).display().to_string());
+        }
+        shown
+    }
+
+    /// The services that `path`, or anything below it, may belong to.
+    pub fn concerned(&self, path: &Path) -> BTreeSet<usize> {
+        let touches = |area: &&Area| path.starts_with(&area.dir) || area.dir.starts_with(path);
+        self.areas.iter().filter(touches).map(|area| area.service).collect()
     }
 
     fn counts(&self, (area, relative): &(&Area, PathBuf)) -> bool {
         classify(relative, &self.patterns[area.service]) == Class::Source
     }
 
-    /// Whom `path` belongs to: of nested directories the innermost, since a module in a module is not part of
-    /// the outer one. Each with the path relative to its service's directory.
+    /// Whom `path` belongs to, each with the path relative to its service's directory. Of nested directories
+    /// the inner ones come first, and those around a module have no part in what is in it.
     fn owners(&self, path: &Path) -> Vec<(&Area, PathBuf)> {
-        let holds = |area: &&Area| path.starts_with(&area.dir);
-        let depth = |area: &Area| area.dir.as_os_str().len();
-        let Some(innermost) = self.areas.iter().filter(holds).map(depth).max() else {
-            return Vec::new();
+        let mut holders: Vec<&Area> = self.areas.iter().filter(|area| path.starts_with(&area.dir)).collect();
+        holders.sort_by_key(|area| std::cmp::Reverse(area.dir.as_os_str().len()));
+        let module = holders.iter().copied().find(|area| area.is_module && !area.linked);
+        let around = |area: &Area| {
+            module.is_some_and(|module| area.dir != module.dir && module.dir.starts_with(&area.dir))
         };
-        let innermost = self.areas.iter().filter(holds).filter(|area| depth(area) == innermost);
+        holders.retain(|area| area.linked || !around(area));
         let relative = |area: &Area| area.prefix.join(path.strip_prefix(&area.dir).unwrap_or(path));
-        innermost.map(|area| (area, relative(area))).collect()
+        holders.into_iter().map(|area| (area, relative(area))).collect()
     }
 }
 
@@ -143,6 +159,8 @@ mod tests {
         let area = |(service, (dir, shown)): (usize, &(&str, &str))| Area {
             service,
             dir: PathBuf::from(dir),
+            linked: false,
+            is_module: !dir.ends_with("-part"),
             prefix: PathBuf::new(),
             shown: PathBuf::from(shown),
         };
@@ -164,11 +182,14 @@ mod tests {
 
     #[test]
     fn a_change_concerns_whom_it_lies_with() {
-        let mut plan = plan(&[("/p", ""), ("/p/a", "a"), ("/p/ab", "ab"), ("/p/a", "a")]);
+        let services = [("/p", ""), ("/p/a", "a"), ("/p/ab", "ab"), ("/p/a", "a"), ("/p/b-part", "b-part")];
+        let mut plan = plan(&services);
         let table: &[(&str, &[(usize, &str)])] = &[
             ("/p/x.go", &[(0, "x.go")]),
             ("/p/a/x.go", &[(1, "a/x.go"), (3, "a/x.go")]),
             ("/p/ab/x.go", &[(2, "ab/x.go")]),
+            // No module of its own: the module around it may import it.
+            ("/p/b-part/x.go", &[(0, "b-part/x.go"), (4, "b-part/x.go")]),
             ("/p/a/x_test.go", &[]),
             ("/q/x.go", &[]),
         ];
@@ -187,6 +208,17 @@ mod tests {
         plan.add_link(Path::new("/p/b/x/lib"), Path::new("/p/lib"));
         let expected = [(0, "services/a/shared/y.go".to_owned()), (1, "services/b/x/lib/y.go".to_owned())];
         assert_eq!(affected(&mut plan, &["/p/lib/y.go"]), expected);
+    }
+
+    #[test]
+    fn a_directory_of_one_service_may_be_linked_into_another_and_counts_once_each() {
+        let mut plan = plan(&[("/p/a", "a"), ("/p/b", "b")]);
+        plan.add_link(Path::new("/p/a/shared"), Path::new("/p/b/pkg"));
+        plan.add_link(Path::new("/p/b/again"), Path::new("/p/b/pkg"));
+        let both = [(0, "a/shared/y.go".to_owned()), (1, "b/again/y.go".to_owned())];
+        assert_eq!(affected(&mut plan, &["/p/b/pkg/y.go"]), both);
+        assert_eq!(plan.concerned(Path::new("/p/b/pkg")).into_iter().collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(plan.concerned(Path::new("/p/b/other")).into_iter().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -150,8 +150,9 @@ impl Actor {
                 Some(Input::Tick)
             }
             Err(RecvTimeoutError::Timeout) => {
-                let ready = |process: &Running| health::is_ready(&self.config.ready, process.group());
-                self.process.as_ref().is_some_and(ready).then_some(Input::Ready)
+                let ready = |process: &&Running| health::is_ready(&self.config.ready, process.group());
+                let process = self.process.as_ref().filter(ready);
+                process.map(|process| Input::Ready { pid: process.pid() })
             }
         }
     }
@@ -191,9 +192,11 @@ impl Actor {
                 self.build = None;
                 Input::Built(result)
             }
-            Input::Gone => {
-                self.process = None;
-                Input::Gone
+            Input::Gone { pid } => {
+                if let Some(process) = self.process.take_if(|process| process.pid() == pid) {
+                    process.finish();
+                }
+                Input::Gone { pid }
             }
             input => input,
         }

@@ -85,6 +85,7 @@ const TOLD_IN_FLIGHT: usize = 64;
 /// The running watcher; dropping it ends and joins its threads.
 pub struct Watch {
     telling: Receiver<Told>,
+    ending: Arc<AtomicBool>,
     threads: Threads,
 }
 
@@ -92,7 +93,6 @@ pub struct Watch {
 type Threads = Arc<Mutex<Vec<Running>>>;
 
 struct Running {
-    ending: Arc<AtomicBool>,
     waker: Waker,
     thread: JoinHandle<()>,
 }
@@ -106,15 +106,15 @@ impl Watch {
             ignore.add_root(&root.dir, root.gitignore);
             root.forced.iter().for_each(|dir| ignore.force(root.dir.join(dir)));
         }
-        let threads = Threads::default();
-        let shared = Shared { ignore, may_count: watched.may_count, told, threads: Arc::clone(&threads) };
         let roots: BTreeSet<PathBuf> = watched.roots.into_iter().map(|root| root.dir).collect();
+        let shared = Shared::new(ignore, watched.may_count, told, roots.clone());
+        let (ending, threads) = (Arc::clone(&shared.ending), Arc::clone(&shared.threads));
         let silent = roots.iter().flat_map(|root| mounts::silent(root)).collect::<Vec<_>>();
 
         let (scope, finds) = shared.scope(silent.iter().map(|silent| silent.mount.clone()).collect());
         let actor = Actor { watcher: native(Box::new(scope))?, finds, shared: shared.clone() };
         shared.spawn(actor, move |actor| actor.begin(&roots, silent, &watched.project));
-        Ok(Watch { telling, threads })
+        Ok(Watch { telling, ending, threads })
     }
 
     /// Where it tells what happens.
@@ -127,12 +127,12 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // A thread may be waiting to tell something; with the receiver gone it no longer does.
         self.telling = never();
+        self.ending.store(true, Ordering::Release);
         // A watcher that is being joined may still have started a poller, so this goes on until none is left.
         loop {
             // Not in the loop's head: there the lock would be held until the thread has ended.
             let next = self.threads.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(running) = next else { break };
-            running.ending.store(true, Ordering::Release);
             running.waker.wake();
             drop(running.thread.join());
         }
@@ -145,33 +145,60 @@ struct Shared {
     ignore: Ignore,
     may_count: MayCount,
     told: Sender<Told>,
+    /// The roots that were asked for.
+    roots: Arc<BTreeSet<PathBuf>>,
+    /// Directories that are polled, with all below them.
+    polled: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// Whether all threads are to end.
+    ending: Arc<AtomicBool>,
     threads: Threads,
 }
 
 impl Shared {
+    fn new(ignore: Ignore, may_count: MayCount, told: Sender<Told>, roots: BTreeSet<PathBuf>) -> Shared {
+        let (polled, ending, threads) = Default::default();
+        Shared { ignore, may_count, told, roots: Arc::new(roots), polled, ending, threads }
+    }
+
     fn scope(&self, closed: Vec<PathBuf>) -> (Sources, Finds) {
         let finds = Finds::default();
         let may_count = Arc::clone(&self.may_count);
-        let sources = Sources::new(self.ignore.clone(), closed, may_count, self.told.clone(), finds.clone());
+        let ending = Arc::clone(&self.ending);
+        let sources = Sources {
+            ignore: self.ignore.clone(),
+            closed,
+            may_count,
+            told: self.told.clone(),
+            finds: finds.clone(),
+            ending,
+        };
         (sources, finds)
     }
 
     /// Runs `actor` on a thread of its own: `begin` first, then until it is ended.
     fn spawn(&self, mut actor: Actor, begin: impl FnOnce(&mut Actor) -> bool + Send + 'static) {
-        let ending = Arc::new(AtomicBool::new(false));
         let waker = actor.watcher.waker();
-        let ended = Arc::clone(&ending);
+        let ended = Arc::clone(&self.ending);
         let thread = std::thread::spawn(move || {
             if begin(&mut actor) {
                 actor.run(&ended);
             }
         });
-        let running = Running { ending, waker, thread };
+        let running = Running { waker, thread };
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(running);
     }
 
-    /// Polls `dirs` from now on; returns how many directories that are, those below included.
+    /// Polls `dirs` from now on; returns how many directories are new to that, those below included. A poller
+    /// waits for a directory that is gone, so one that was polled before is polled still.
     fn poll(&self, dirs: &[PathBuf]) -> usize {
+        let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = |dir: &&PathBuf| !polled.iter().any(|known| dir.starts_with(known));
+        let dirs: Vec<PathBuf> = dirs.iter().filter(new).cloned().collect();
+        polled.extend(dirs.iter().cloned());
+        drop(polled);
+        if dirs.is_empty() {
+            return 0;
+        }
         let (scope, finds) = self.scope(Vec::new());
         let mut poller = Poller::new(Box::new(scope), POLL_INTERVAL);
         let added = dirs.iter().filter_map(|dir| poller.add(dir).ok()).map(|added| added.directories).sum();
@@ -212,12 +239,14 @@ impl Actor {
         }
         for link in self.finds.take_links() {
             let Ok(target) = link.canonicalize() else { continue };
-            let known = |root: &PathBuf| root.starts_with(&target) || target.starts_with(root);
-            if target.starts_with(project) && !roots.iter().any(known) {
-                let seen = summary.links.iter().any(|(_, seen)| target.starts_with(seen));
-                if seen || self.add(&target, &mut summary, &mut beyond_limit).is_ok() {
-                    summary.links.push((link, target));
-                }
+            // A link to what is around a root, or out of the project, is none to sources of the service.
+            if !target.starts_with(project) || roots.iter().any(|root| root.starts_with(&target)) {
+                continue;
+            }
+            let mut watched = roots.iter().chain(summary.links.iter().map(|(_, target)| target));
+            let watched = watched.any(|dir| target.starts_with(dir));
+            if watched || self.add(&target, &mut summary, &mut beyond_limit).is_ok() {
+                summary.links.push((link, target));
             }
         }
         // Links inside linked directories are not followed: one step is what a tree of sources needs, and
@@ -239,9 +268,10 @@ impl Actor {
             summary.directories += self.shared.poll(&dirs);
         }
         if !beyond_limit.is_empty() {
-            let watched = summary.directories;
-            summary.directories += self.shared.poll(&beyond_limit);
-            self.shared.warn(limit_reached(watched, summary.directories));
+            let polled = self.shared.poll(&beyond_limit);
+            summary.directories += polled;
+            self.shared
+                .warn(limit_reached(&format!("{polled} of {}", summary.directories), summary.directories));
         }
         self.finds.flush(&self.shared.told);
         self.shared.tell(Told::Watching(summary));
@@ -290,11 +320,10 @@ impl Actor {
                 Event::Change { .. } => {}
                 Event::Rescan { root, why } => {
                     let shown = root.display();
-                    match why {
-                        Rescan::Overflow => {
-                            self.shared.warn(format!("{why}; everything below `{shown}` is compared"));
-                        }
-                        Rescan::RootGone | Rescan::RootBack => self.shared.warn(format!("{why}: `{shown}`")),
+                    if why == Rescan::Overflow {
+                        self.shared.warn(format!("{why}; everything below `{shown}` is compared"));
+                    } else if self.shared.roots.contains(&root) {
+                        self.shared.warn(format!("{why}: `{shown}`"));
                     }
                     paths.push(root);
                 }
@@ -303,20 +332,21 @@ impl Actor {
         }
         if !unwatched.is_empty() {
             let polled = self.shared.poll(&unwatched);
-            let watched = limit().unwrap_or_default();
-            self.shared.warn(limit_reached(watched, watched + polled));
+            if polled > 0 {
+                let needed = limit().unwrap_or_default() + polled;
+                self.shared.warn(limit_reached(&format!("{polled} more"), needed));
+            }
         }
         paths
     }
 }
 
-/// Words for a watch limit that was reached after `watched` of `needed` directories.
-fn limit_reached(watched: usize, needed: usize) -> String {
+/// Words for a watch limit that was reached: `which` directories are polled, and `needed` is how many there are.
+fn limit_reached(which: &str, needed: usize) -> String {
     let limit = limit().map(|limit| format!(" (now {limit})")).unwrap_or_default();
     format!(
-        "the watch limit is reached: {} of {needed} directories are polled instead, every {} ms; raise \
+        "the watch limit is reached: {which} directories are polled instead, every {} ms; raise \
          `fs.inotify.max_user_watches`{limit} with `sudo sysctl fs.inotify.max_user_watches={}`",
-        needed - watched,
         POLL_INTERVAL.as_millis(),
         needed.next_power_of_two().max(524_288),
     )

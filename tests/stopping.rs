@@ -61,7 +61,7 @@ fn a_second_signal_kills_at_once() {
     let (alive, _project, mut up) = run("IGNORE_TERM = \"1\", ", "stop = { grace = \"1h\" }");
     up.signal(Signal::SIGINT);
     up.until_notice("Ctrl+C again kills");
-    let (status, _) = up.stop();
+    let (status, _) = up.stop_now();
     assert_eq!(status.code(), Some(0));
     alive.all_gone();
 }
@@ -83,5 +83,45 @@ fn a_reader_that_goes_away_ends_it() {
     let (alive, _project, mut up) = run("FLOOD = \"1\", ", "");
     let status = up.close_output();
     assert_eq!(status.code(), Some(0));
+    alive.all_gone();
+}
+
+#[test]
+fn sigquit_kills_at_once() {
+    let (alive, _project, mut up) = run("IGNORE_TERM = \"1\", ", "stop = { grace = \"1h\" }");
+    up.signal(Signal::SIGQUIT);
+    assert_eq!(up.child.wait().unwrap().code(), Some(0));
+    alive.all_gone();
+}
+
+#[test]
+fn a_signal_that_is_relayed_twice_is_still_a_graceful_stop() {
+    let (alive, _project, mut up) = run("SLOW_TERM = \"1\", ", "");
+    up.signal(Signal::SIGTERM);
+    up.signal(Signal::SIGTERM);
+    up.signal(Signal::SIGHUP);
+    for service in ["second", "first"] {
+        up.until(service, |seen| crate::support::is(seen, "log", service) && seen["line"] == "graceful");
+    }
+    assert_eq!(up.child.wait().unwrap().code(), Some(0));
+    alive.all_gone();
+}
+
+#[test]
+fn a_reader_that_does_not_read_cannot_keep_it_from_ending() {
+    let alive = Alive::new();
+    let project = Project::tiny(&["api"], "");
+    let config = std::fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    let env = format!("env = {{ ALIVE = \"{}\", FLOOD = \"1\", PORT", alive.address());
+    project.write("hotwatch.toml", &config.replace("env = { PORT", &env));
+    let mut child = project.hotwatch(&["up"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut alive = alive;
+    while alive.accept() == 0 {
+        std::thread::yield_now();
+    }
+    // Nobody reads its output from here on, and the service floods it.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
     alive.all_gone();
 }

@@ -19,6 +19,8 @@ pub enum Termination {
     Terminate,
     /// SIGHUP: the terminal was closed.
     Hangup,
+    /// SIGQUIT: Ctrl+\\, at once.
+    Quit,
 }
 
 /// Ends the waiting thread; a user who sends it changes nothing.
@@ -36,7 +38,9 @@ pub struct Blocked {
 /// # Errors
 /// Those of pthread_sigmask(3); none is known for this use.
 pub fn block() -> io::Result<Blocked> {
-    let set = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, CLOSE].into_iter().collect::<SigSet>();
+    let set = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, CLOSE]
+        .into_iter()
+        .collect::<SigSet>();
     set.thread_block()?;
     Ok(Blocked { set })
 }
@@ -55,6 +59,7 @@ impl Blocked {
                     Signal::SIGINT => tell(Termination::Interrupt),
                     Signal::SIGTERM => tell(Termination::Terminate),
                     Signal::SIGHUP => tell(Termination::Hangup),
+                    Signal::SIGQUIT => tell(Termination::Quit),
                     _ if closed.load(Ordering::Acquire) => break,
                     _ => {}
                 }

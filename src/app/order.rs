@@ -53,6 +53,12 @@ impl Order {
         self.services[service].depends_on.iter().copied().filter(undecided).collect()
     }
 
+    /// The services that `service` depends on and that will not become ready by themselves.
+    pub fn failed_dependencies(&self, service: usize) -> Vec<usize> {
+        let failed = |&on: &usize| matches!(self.services[on].report, Some(Report::Failed));
+        self.services[service].depends_on.iter().copied().filter(failed).collect()
+    }
+
     /// The services that have not been told to start.
     pub fn not_launched(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.services.len()).filter(|&index| !self.services[index].launched)
@@ -85,6 +91,7 @@ mod tests {
         let mut order = Order::new([vec![], vec![0], vec![]]);
         order.report(0, Report::Failed);
         assert_eq!(order.launch(), [0, 1]);
+        assert_eq!((order.failed_dependencies(0), order.failed_dependencies(1)), (vec![], vec![0]));
         order.report(1, Report::Failed);
         assert_eq!(order.launch(), [2]);
     }

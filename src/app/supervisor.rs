@@ -1,10 +1,10 @@
 //! The loop of `up`: takes in what the watcher, the services and the user say, and decides with the pure parts
 //! below what happens next. It owns nothing that runs; the services do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, at, never, select};
 use hotwatch_platform::signal::Termination;
 
 use super::order::Order;
@@ -19,6 +19,9 @@ use crate::watch::{Changed, Told};
 
 /// How long services that were killed may take to be gone before hotwatch ends without them.
 const KILL_GRACE: Duration = Duration::from_secs(2);
+
+/// A signal that comes this soon after the first is the same one, relayed by somebody.
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
 
 /// When waiting for dependencies is first mentioned; then again after five times as long.
 const MENTION_WAITING: Duration = Duration::from_secs(2);
@@ -57,6 +60,7 @@ pub struct Supervisor {
     stopped: BTreeSet<usize>,
     tell: Tell,
     phase: Phase,
+    asked_to_stop: Option<Instant>,
     /// Whether the watcher broke.
     failed: bool,
 }
@@ -86,29 +90,35 @@ impl Supervisor {
             stopped: BTreeSet::new(),
             tell,
             phase: Phase::Running,
+            asked_to_stop: None,
             failed: false,
         }
     }
 
     /// Runs until everything has ended.
     pub fn run(&mut self, telling: &Receiver<Told>, heard: &Receiver<Event>) -> Ending {
+        let mut telling = telling.clone();
         self.launch();
         loop {
             if let Phase::Over(ending) = self.phase {
                 return ending;
             }
             let deadline = self.deadline();
-            let timer = deadline.map_or_else(crossbeam_channel::never, crossbeam_channel::at);
+            let timer = deadline.map_or_else(never, at);
             select! {
                 recv(heard) -> event => match event {
                     Ok(Event::Service(index, report)) => self.report(index, report),
                     Ok(Event::Signal(signal)) => self.signal(signal),
-                    Ok(Event::OutputClosed) => self.signal(Termination::Hangup),
+                    Ok(Event::OutputClosed) if self.phase == Phase::Running => self.stop(),
+                    Ok(Event::OutputClosed) => {}
                     Err(_) => unreachable!("the loop itself holds a sender"),
                 },
                 recv(telling) -> told => match told {
                     Ok(told) => self.told(told),
-                    Err(_) => self.told(Told::Failed("the file watcher stopped working".to_owned())),
+                    Err(_) => {
+                        telling = never();
+                        self.told(Told::Failed("the file watcher stopped working".to_owned()));
+                    }
                 },
                 recv(timer) -> _ => self.tick(Instant::now()),
             }
@@ -170,20 +180,22 @@ impl Supervisor {
         self.tell_unchanged(batch, &affected);
     }
 
-    /// Every save gets a verdict, one that changed nothing too.
+    /// Every save gets a verdict, one that changed nothing too. A build that runs meanwhile may have read it
+    /// half-written, so the service hears of it as well.
     fn tell_unchanged(&self, batch: &Batch, affected: &[Affected]) {
-        let mut unchanged: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for path in batch.paths.iter().filter(|path| self.known.has_file(path)) {
-            for (service, shown) in self.plan.counting(path) {
-                if affected.iter().all(|one| one.service != service) {
-                    unchanged.entry(service).or_default().push(shown);
-                }
+        let mut concerned: BTreeSet<usize> =
+            batch.paths.iter().flat_map(|path| self.plan.concerned(path)).collect();
+        concerned.retain(|&service| affected.iter().all(|one| one.service != service));
+        let files: Vec<_> = batch.paths.iter().filter(|path| self.known.has_file(path)).collect();
+        for service in concerned {
+            let handle = &self.services[service];
+            let paths = files.iter().filter_map(|path| self.plan.counting(path).remove(&service));
+            let paths: Vec<String> = paths.collect();
+            if !paths.is_empty() {
+                let reason = format!("{} saved with the same content; nothing to do", plan::list(&paths));
+                self.tell.fact(Some(handle.name()), Fact::Verdict { rung: Rung::Nothing, reason });
             }
-        }
-        for (service, paths) in unchanged {
-            let reason = format!("{} saved with the same content", plan::list(&paths));
-            let verdict = Fact::Verdict { rung: Rung::Nothing, reason };
-            self.tell.fact(Some(self.services[service].name()), verdict);
+            handle.send(Input::Touched { since: batch.since });
         }
     }
 
@@ -204,6 +216,13 @@ impl Supervisor {
 
     fn launch(&mut self) {
         for index in self.order.launch() {
+            let missing = self.order.failed_dependencies(index);
+            if !missing.is_empty() {
+                let names: Vec<_> =
+                    missing.iter().map(|&on| format!("`{}`", self.services[on].name())).collect();
+                let message = format!("starts although {} is not ready", names.join(", "));
+                self.tell.notice(Some(self.services[index].name()), Level::Warning, message);
+            }
             self.services[index].send(Input::Launch);
         }
         // A timer that nobody needs would wake an idle hotwatch.
@@ -230,18 +249,29 @@ impl Supervisor {
     }
 
     fn signal(&mut self, signal: Termination) {
-        if self.phase == Phase::Running {
-            let hint = if signal == Termination::Interrupt { "; Ctrl+C again kills" } else { "" };
-            self.tell.notice(None, Level::Info, format!("stopping{hint}"));
-            self.stop();
-        } else {
-            self.services.iter().for_each(|service| service.send(Input::Kill));
-            self.phase = Phase::Killing(Instant::now() + KILL_GRACE);
+        let now = Instant::now();
+        match (self.phase, signal) {
+            (_, Termination::Quit) => self.kill(now),
+            (Phase::Running, _) => {
+                let hint = if signal == Termination::Interrupt { "; Ctrl+C again kills" } else { "" };
+                self.tell.notice(None, Level::Info, format!("stopping{hint}"));
+                self.stop();
+            }
+            // Shells and `timeout` send the same signal twice, to the process and to its group.
+            (_, Termination::Hangup) => {}
+            _ if self.asked_to_stop.is_some_and(|asked| now < asked + SAME_SIGNAL) => {}
+            _ => self.kill(now),
         }
+    }
+
+    fn kill(&mut self, now: Instant) {
+        self.services.iter().for_each(|service| service.send(Input::Kill));
+        self.phase = Phase::Killing(now + KILL_GRACE);
     }
 
     /// Stops the last service that has not stopped; each has its time before the next is asked.
     fn stop(&mut self) {
+        self.asked_to_stop.get_or_insert_with(Instant::now);
         let last = (0..self.services.len()).rev().find(|index| !self.stopped.contains(index));
         match (last, self.phase) {
             (None, _) => self.phase = Phase::Over(self.ending()),

@@ -1,12 +1,14 @@
 //! `hotwatch up`: puts everything together, in the order in which it may fail without anything being started,
 //! and takes it apart again.
 
+use std::fs;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, after, select, unbounded};
 use hotwatch_platform::signal::Blocked;
 
 use super::cache::Cache;
@@ -26,6 +28,9 @@ use crate::service::{Service, Surroundings};
 use crate::watch::known::Known;
 use crate::watch::{Changed, Root, Summary, Told, Watch, Watched};
 
+/// How long the end waits for the last records to be shown.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Runs `config` until a signal ends it.
 pub fn up(config: &Config, global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
     let (events, heard) = unbounded();
@@ -43,9 +48,22 @@ pub fn up(config: &Config, global: &Global, signals: Blocked) -> Result<ExitCode
     let result = run(config, &cache, &tell, &events, &heard);
     tell.end();
     if !matches!(result, Ok(Ending::Killed)) {
-        log.finish();
+        finish(&log, &heard);
     }
     result.map(|ending| if ending == Ending::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Waits until everything has been shown, but not longer than the user wants to, nor for a reader that does
+/// not read.
+fn finish(log: &Log, heard: &Receiver<Event>) {
+    let longest = after(LAST_WORDS);
+    loop {
+        select! {
+            recv(log.ended()) -> _ => return,
+            recv(longest) -> _ => return,
+            recv(heard) -> event => if matches!(event, Ok(Event::Signal(_))) { return },
+        }
+    }
 }
 
 fn run(
@@ -67,7 +85,7 @@ fn run(
     let slots = Slots::new(available_parallelism().map_or(2, usize::from));
     let start = |(index, service): (usize, &config::Service)| {
         let surroundings = Surroundings {
-            cache: cache.dir.join(service.name.as_str()),
+            cache: cache.dir.join("services").join(service.name.as_str()),
             cooldown: config.cooldown,
             slots: slots.clone(),
             rank: index,
@@ -126,6 +144,10 @@ pub fn watched(config: &Config) -> Watched {
 
 fn views(config: &Config, global: &Global) -> Result<Vec<Box<dyn View>>, Error> {
     let names: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
+    fs::create_dir_all(&config.log_dir).map_err(Error::io(format!(
+        "make the directory `{}`; set another `log_dir`",
+        config.log_dir.display()
+    )))?;
     // All are opened before the first is emptied: if one cannot be used, none is touched.
     let mut files = Vec::new();
     for name in &names {

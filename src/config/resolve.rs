@@ -194,6 +194,7 @@ impl Source<'_> {
         env.extend(parsed.env.clone());
         Ok(Service {
             dir_as_written: dir.to_owned(),
+            is_module: canonical.join("go.mod").is_file(),
             dir: canonical,
             port,
             args: parsed.args.clone(),
@@ -260,6 +261,15 @@ impl Source<'_> {
             let parts: Vec<&str> = glob.split('/').collect();
             parts[..parts.len() - 1].iter().copied().take_while(plain).collect()
         };
+        if let Some(glob) = watch.include.iter().find(|glob| {
+            glob.get_ref().starts_with(['/']) || glob.get_ref().split('/').any(|part| part == "..")
+        }) {
+            let message = format!(
+                "`{}` leaves the service's directory; globs are relative to `dir` and stay in it",
+                glob.get_ref()
+            );
+            return Err(self.at(glob, message));
+        }
         let include_dirs = watch.include.iter().map(|glob| fixed(glob.get_ref()));
         Ok(Patterns {
             include: self.globs(&watch.include)?,

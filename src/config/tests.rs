@@ -98,6 +98,10 @@ fn what_is_wrong_is_named_with_its_place() {
             "hotwatch.toml:4:19: there is no signal `NOPE`",
         ),
         (&format!("{service}watch = {{ include = [\"a[\"] }}"), "hotwatch.toml:4:22: "),
+        (
+            &format!("{service}watch = {{ include = [\"../b/*.go\"] }}"),
+            "`../b/*.go` leaves the service's directory",
+        ),
         (&format!("{service}reload = \"magic\"\n"), "unknown variant `magic`"),
         (&format!("env_files = [\"none.env\"]\n{service}"), "the env file `none.env` cannot be read"),
         (

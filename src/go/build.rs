@@ -9,11 +9,17 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
 
 use hotwatch_platform::process::{self, Exit, Group, Signal};
 
 /// How much of a build's output is kept.
-const OUTPUT_LIMIT: u64 = 1024 * 1024;
+const OUTPUT_LIMIT: usize = 1024 * 1024;
+
+/// How long the end of a build waits for the end of its output.
+const LAST_OUTPUT: Duration = Duration::from_millis(100);
 
 /// What to build.
 #[derive(Debug, Clone)]
@@ -210,29 +216,54 @@ impl Started {
     }
 
     /// Waits for the end of the leader, and ends whatever it leaves behind.
-    fn wait(mut self, order: &Order) -> Result<(), String> {
-        let mut text = Vec::new();
-        // The pipe ends with the last process of the group; what goes beyond the limit is read and dropped.
-        let kept = (&mut self.output).take(OUTPUT_LIMIT).read_to_end(&mut text);
-        let dropped = io::copy(&mut self.output, &mut io::sink()).unwrap_or(0);
+    fn wait(self, order: &Order) -> Result<(), String> {
+        let output = Collected::start(self.output);
         let exit = self.group.wait_leader();
         drop(self.group.signal(Signal::SIGKILL));
         drop(self.group.reap());
-
-        let mut text = String::from_utf8_lossy(&text).trim_end().to_owned();
-        if dropped > 0 {
-            text += &format!("\n({dropped} more bytes)");
-        }
-        let problem = match (kept, exit) {
-            (Err(error), _) | (_, Err(error)) => format!("the build could not be followed: {error}"),
-            (_, Ok(Exit::Code(0))) if order.out.is_file() => return Ok(()),
-            (_, Ok(Exit::Code(0))) => {
-                "the build succeeded but made no binary; does it use `{out}`?".to_owned()
-            }
-            (_, Ok(_)) if !text.is_empty() => return Err(text),
-            (_, Ok(exit)) => format!("`{}` ended with {exit}", order.command.join(" ")),
+        let text = output.text();
+        let problem = match exit {
+            Err(error) => format!("the build could not be followed: {error}"),
+            Ok(Exit::Code(0)) if order.out.is_file() => return Ok(()),
+            Ok(Exit::Code(0)) => "the build succeeded but made no binary; does it use `{out}`?".to_owned(),
+            Ok(_) if !text.is_empty() => return Err(text),
+            Ok(exit) => format!("`{}` ended with {exit}", order.command.join(" ")),
         };
         Err(format!("{text}\n{problem}").trim_start().to_owned())
+    }
+}
+
+/// What a build writes, read while it runs.
+struct Collected {
+    text: Arc<Mutex<Vec<u8>>>,
+    /// Disconnected at the end of the pipe.
+    ended: Receiver<()>,
+}
+
+impl Collected {
+    fn start(mut output: PipeReader) -> Collected {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let (running, ended) = bounded(0);
+        let collected = Arc::clone(&text);
+        // Ends with the pipe. That may outlive the build, if it started something that left its group, so
+        // nobody waits for it for long.
+        std::thread::spawn(move || {
+            let mut buffer = [0; 8 * 1024];
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                let mut text = collected.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = OUTPUT_LIMIT.saturating_sub(text.len());
+                text.extend_from_slice(&buffer[..read.min(room)]);
+            }
+            drop(running);
+        });
+        Collected { text, ended }
+    }
+
+    fn text(&self) -> String {
+        // Nothing is ever sent, so this ends with the pipe or with the time.
+        let _ = self.ended.recv_timeout(LAST_OUTPUT);
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&text).trim_end().to_owned()
     }
 }
 
@@ -240,10 +271,9 @@ impl Started {
 mod tests {
     use super::*;
     use std::path::Path;
-    use std::sync::mpsc::{Receiver, channel};
-    use std::time::Duration;
+    use std::sync::mpsc::{self, channel};
 
-    fn follow(order: Order) -> (Build, Receiver<Result<(), String>>) {
+    fn follow(order: Order) -> (Build, mpsc::Receiver<Result<(), String>>) {
         let (sender, receiver) = channel();
         let tell = move |progress| {
             if let Progress::Ended(result) = progress {
@@ -253,7 +283,7 @@ mod tests {
         (Build::start(order, &Slots::new(1), tell), receiver)
     }
 
-    fn start(dir: &Path, script: &str) -> (Build, Receiver<Result<(), String>>) {
+    fn start(dir: &Path, script: &str) -> (Build, mpsc::Receiver<Result<(), String>>) {
         let command = ["sh", "-c", script, "sh", "{out}"].map(str::to_owned).to_vec();
         let (out, temp) = (dir.join("out"), dir.join("temp"));
         let order = Order { command, dir: dir.to_owned(), env: BTreeMap::new(), out, temp, rank: 0 };
@@ -274,7 +304,20 @@ mod tests {
         assert!(!dir.path().join("out").exists());
         assert!(run(dir.path(), "true").unwrap_err().contains("made no binary"));
         assert!(run(dir.path(), "exit 3").unwrap_err().contains("exit code 3"));
-        assert!(run(dir.path(), "yes | head -c 2000000; exit 1").unwrap_err().contains("more bytes)"));
+        assert_eq!(run(dir.path(), "yes | head -c 2000000; exit 1").unwrap_err().len(), OUTPUT_LIMIT - 1);
+    }
+
+    #[test]
+    fn what_a_build_leaves_behind_does_not_keep_it_from_ending() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(run(dir.path(), "sleep 600 & echo done > $1"), Ok(()));
+        // It has left the group, so it lives on with the pipe until it is ended here.
+        let script = "setsid sh -c 'echo $$ > daemon; exec sleep 600' & \
+                      while ! [ -s daemon ]; do :; done; echo done > $1";
+        assert_eq!(run(dir.path(), script), Ok(()));
+        let daemon = fs::read_to_string(dir.path().join("daemon")).unwrap();
+        let daemon = nix::unistd::Pid::from_raw(daemon.trim().parse().unwrap());
+        nix::sys::signal::kill(daemon, Signal::SIGKILL).unwrap();
     }
 
     #[test]

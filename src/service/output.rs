@@ -1,7 +1,7 @@
 //! Reads what a service writes, line by line, standard output and standard error apart. One thread per process
 //! waits for both pipes; when the reader of the lines is behind, it waits, and so in the end does the service.
 
-use std::io::{self, PipeWriter, Read};
+use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
 use std::process::{ChildStderr, ChildStdout};
 use std::thread::JoinHandle;
@@ -14,6 +14,9 @@ use crate::record::Stream;
 
 /// A longer line is told in pieces.
 const LONGEST_LINE: usize = 64 * 1024;
+
+/// So many reads empty two full pipes: they hold 64 KB each, or up to 1 MB if somebody enlarged them (pipe(7)).
+const PIPE_READS: usize = 32;
 
 /// The thread that reads a process's output; dropping it ends and joins it, read to the end or not.
 #[derive(Debug)]
@@ -31,36 +34,26 @@ impl Output {
     /// # Errors
     /// No pipe can be opened.
     pub fn read(
-        stdout: ChildStdout,
-        stderr: ChildStderr,
+        stdout: Option<ChildStdout>,
+        stderr: Option<ChildStderr>,
         mut tell: impl FnMut(Stream, Vec<u8>) + Send + 'static,
     ) -> io::Result<Output> {
         let (stopped, stop) = io::pipe()?;
         let (running, ended) = bounded(0);
+        let stdout = stdout.map(|source| Pipe::new(source, Stream::Stdout));
+        let stderr = stderr.map(|source| Pipe::new(source, Stream::Stderr));
+        let mut pipes: Vec<Pipe> = stdout.into_iter().chain(stderr).collect();
         let thread = std::thread::spawn(move || {
-            let mut pipes: Vec<Pipe> = vec![
-                Pipe { source: Box::new(stdout), stream: Stream::Stdout, line: Vec::new() },
-                Pipe { source: Box::new(stderr), stream: Stream::Stderr, line: Vec::new() },
-            ];
             let mut buffer = vec![0; LONGEST_LINE];
-            while !pipes.is_empty() {
-                let mut set: Vec<PollFd<'_>> =
-                    pipes.iter().map(|pipe| PollFd::new(pipe.source.as_fd(), PollFlags::POLLIN)).collect();
-                set.push(PollFd::new(stopped.as_fd(), PollFlags::POLLIN));
-                if poll(&mut set, PollTimeout::NONE).is_err() {
-                    // Interrupted; a pipe that can no longer be polled is no longer readable either.
-                    continue;
-                }
-                let ready: Vec<bool> = set.iter().map(|fd| fd.any().unwrap_or(true)).collect();
-                if ready[pipes.len()] {
+            while !pipes.is_empty() && read_once(&mut pipes, Some(&stopped), &mut buffer, &mut tell) {}
+            // Stopped, because what is left of the writers has nothing to do with the process any more. What
+            // was written before is in the pipes, and in no more than that.
+            for _ in 0..PIPE_READS {
+                if !read_once(&mut pipes, None, &mut buffer, &mut tell) {
                     break;
                 }
-                let mut ready = ready.into_iter();
-                pipes.retain_mut(|pipe| !ready.next().unwrap_or(false) || pipe.read(&mut buffer, &mut tell));
             }
-            for mut pipe in pipes {
-                pipe.flush(&mut tell);
-            }
+            pipes.iter_mut().for_each(|pipe| pipe.flush(&mut tell));
             drop(running);
         });
         Ok(Output { stop: Some(stop), ended, thread: Some(thread) })
@@ -82,6 +75,31 @@ impl Drop for Output {
     }
 }
 
+/// Reads once from each pipe that has something; drops those that have ended. With `stopped` it waits for that,
+/// and answers false once that is closed; without, it answers false when there is nothing to read.
+fn read_once(
+    pipes: &mut Vec<Pipe>,
+    stopped: Option<&PipeReader>,
+    buffer: &mut [u8],
+    tell: &mut impl FnMut(Stream, Vec<u8>),
+) -> bool {
+    let timeout = if stopped.is_some() { PollTimeout::NONE } else { PollTimeout::ZERO };
+    let fds = pipes.iter().map(|pipe| pipe.source.as_fd()).chain(stopped.map(AsFd::as_fd));
+    let mut set: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    match poll(&mut set, timeout) {
+        Ok(0) => return false,
+        Ok(_) => {}
+        Err(_) => return stopped.is_some(),
+    }
+    let ready: Vec<bool> = set.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+    if stopped.is_some() && ready[pipes.len()] {
+        return false;
+    }
+    let mut ready = ready.into_iter();
+    pipes.retain_mut(|pipe| !ready.next().unwrap_or(false) || pipe.read(buffer, tell));
+    true
+}
+
 trait Source: Read + AsFd + Send {}
 impl<T: Read + AsFd + Send> Source for T {}
 
@@ -93,6 +111,10 @@ struct Pipe {
 }
 
 impl Pipe {
+    fn new(source: impl Source + 'static, stream: Stream) -> Pipe {
+        Pipe { source: Box::new(source), stream, line: Vec::new() }
+    }
+
     /// Reads what is there; false at the end of the pipe.
     fn read(&mut self, buffer: &mut [u8], tell: &mut impl FnMut(Stream, Vec<u8>)) -> bool {
         let read = match self.source.read(buffer) {
@@ -138,7 +160,7 @@ mod tests {
         let mut child = command.spawn().unwrap();
         let (sender, receiver) = channel();
         let tell = move |stream, line| sender.send((stream, String::from_utf8(line).unwrap())).unwrap();
-        let output = Output::read(child.stdout.take().unwrap(), child.stderr.take().unwrap(), tell).unwrap();
+        let output = Output::read(child.stdout.take(), child.stderr.take(), tell).unwrap();
         output.wait(Duration::from_secs(30));
         child.wait().unwrap();
         receiver.iter().collect()
@@ -166,10 +188,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_before_the_end_is_read_although_it_is_stopped() {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "seq 1 5000; echo LAST >&2; sleep 600 & echo pid $!"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, receiver) = channel();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        child.wait().unwrap();
+        // The pipes are full of lines, and stay open.
+        let tell = move |_, line| sender.send(String::from_utf8(line).unwrap()).unwrap();
+        drop(Output::read(stdout, stderr, tell).unwrap());
+        let lines: Vec<String> = receiver.iter().collect();
+        assert!(lines.contains(&"5000".to_owned()) && lines.contains(&"LAST".to_owned()), "{}", lines.len());
+        let sleeper = lines.iter().find_map(|line| line.strip_prefix("pid ")).unwrap();
+        let sleeper = nix::unistd::Pid::from_raw(sleeper.parse().unwrap());
+        nix::sys::signal::kill(sleeper, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
     fn dropping_ends_it_although_the_pipe_stays_open() {
         let mut child =
             Command::new("sleep").arg("600").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(Output::read(child.stdout.take().unwrap(), child.stderr.take().unwrap(), |_, _| {}).unwrap());
+        drop(Output::read(child.stdout.take(), child.stderr.take(), |_, _| {}).unwrap());
         child.kill().unwrap();
         child.wait().unwrap();
     }

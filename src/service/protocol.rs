@@ -25,6 +25,9 @@ pub enum Input {
     Launch,
     /// What it is built from changed, first noticed at `since`.
     Changed { digest: Digest, since: Instant },
+    /// A save, noticed at `since`, that left all content as it was. A build that ran meanwhile may have read it
+    /// half-written all the same.
+    Touched { since: Instant },
     /// The build has begun; before, it may have waited for others.
     Building,
     /// The build ended. One that was cancelled is reported as well.
@@ -34,11 +37,11 @@ pub enum Input {
     /// The process could not be started.
     NotStarted(String),
     /// The process is ready.
-    Ready,
+    Ready { pid: i32 },
     /// The process ended; others of its group may still run.
-    Exited(Exit),
+    Exited { pid: i32, exit: Exit },
     /// Nothing of the process's group is left.
-    Gone,
+    Gone { pid: i32 },
     /// Stop, and stay stopped.
     Stop,
     /// Stop at once.

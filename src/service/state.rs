@@ -18,7 +18,7 @@ const CANCELS_IN_A_ROW: u32 = 3;
 const KILLED_GRACE: Duration = Duration::from_secs(5);
 
 /// When a running build is first mentioned as taking long; then at every doubling.
-const LONG_BUILD: Duration = Duration::from_secs(1);
+const LONG_BUILD: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Build {
@@ -27,6 +27,8 @@ struct Build {
     /// When the save behind it was noticed; `None` for the first build.
     since: Option<Instant>,
     cancelled: bool,
+    /// Whether something was saved while it ran, so that nobody knows what it has read.
+    mixed: bool,
     /// `None` while it waits for others.
     begun: Option<Begun>,
 }
@@ -70,8 +72,10 @@ pub struct Machine {
     wanted: Digest,
     /// When the oldest save that no build has read was noticed.
     since: Option<Instant>,
-    /// The identity of what the last finished build read.
+    /// The identity of what the last finished build read; `None` as well when that is not certain.
     attempted: Option<Digest>,
+    /// Whether the last finished build succeeded, and when it ended.
+    last_build: Option<(bool, Instant)>,
     build: Option<Build>,
     cancels: u32,
     /// A new binary waits to be started, for a save noticed then.
@@ -95,6 +99,7 @@ impl Machine {
             wanted: Digest::default(),
             since: None,
             attempted: None,
+            last_build: None,
             build: None,
             cancels: 0,
             fresh: None,
@@ -130,6 +135,7 @@ impl Machine {
         match input {
             Input::Launch => self.launched = true,
             Input::Changed { digest, since } => self.changed(now, digest, since),
+            Input::Touched { since } => self.touched(since),
             Input::Building => {
                 if let Some(build) = self.build.as_mut().filter(|build| !build.cancelled) {
                     build.begun = Some(Begun { at: now, mention: now + LONG_BUILD });
@@ -143,9 +149,9 @@ impl Machine {
                 self.tell(Event::Notice { level: Level::Error, message: reason });
                 self.effects.push(Effect::Report(Report::Failed));
             }
-            Input::Ready => self.ready(now),
-            Input::Exited(exit) => self.exited(now, exit),
-            Input::Gone => self.gone(),
+            Input::Ready { pid } => self.ready(now, pid),
+            Input::Exited { pid, exit } => self.exited(now, pid, exit),
+            Input::Gone { pid } => self.gone(pid),
             Input::Stop => self.stop(now, Effect::Terminate),
             Input::Kill => self.stop(now, Effect::Kill),
             Input::Tick => self.tick(now),
@@ -176,6 +182,9 @@ impl Machine {
         self.wanted = digest;
         self.since.get_or_insert(since);
         let stale = self.is_stale();
+        if let Some(build) = &mut self.build {
+            build.mixed |= build.digest != digest;
+        }
         match &mut self.build {
             Some(build) if build.cancelled || build.digest == digest => {}
             Some(_) if self.cancels >= CANCELS_IN_A_ROW => {
@@ -191,7 +200,7 @@ impl Machine {
             }
             None if !stale => {
                 self.since = None;
-                let reason = "the content is back to what the last build read".to_owned();
+                let reason = "the content is back to what the last build read; nothing to do".to_owned();
                 self.tell(Event::Verdict { rung: Rung::Nothing, reason });
             }
             None => {
@@ -205,12 +214,36 @@ impl Machine {
         }
     }
 
+    fn touched(&mut self, since: Instant) {
+        if let Some(build) = &mut self.build {
+            build.mixed = true;
+            return;
+        }
+        match self.last_build {
+            // Some file may have been empty, or half there, when the build came by.
+            Some((succeeded, ended)) if !succeeded || since <= ended => {
+                self.attempted = None;
+                self.since.get_or_insert(since);
+            }
+            // It has ended by itself, and the user asks for it again.
+            Some(_) if matches!(self.process, Process::None) => {
+                self.fresh.get_or_insert(Some(since));
+            }
+            _ => {}
+        }
+    }
+
     fn build_if_needed(&mut self, now: Instant) {
         if self.build.is_some() || !self.is_stale() || self.is_cooling(now) {
             return;
         }
-        self.build =
-            Some(Build { digest: self.wanted, since: self.since.take(), cancelled: false, begun: None });
+        self.build = Some(Build {
+            digest: self.wanted,
+            since: self.since.take(),
+            cancelled: false,
+            mixed: false,
+            begun: None,
+        });
         self.effects.push(Effect::Build);
     }
 
@@ -225,13 +258,14 @@ impl Machine {
             self.since = build.since.or(self.since);
             if !self.is_stale() {
                 self.since = None;
-                let reason = "the content is back to what the last build read".to_owned();
+                let reason = "the content is back to what the last build read; nothing to do".to_owned();
                 self.tell(Event::Verdict { rung: Rung::Nothing, reason });
             }
             return;
         }
         self.cancels = 0;
-        self.attempted = Some(build.digest);
+        self.attempted = (!build.mixed).then_some(build.digest);
+        self.last_build = Some((result.is_ok(), now));
         match result {
             Ok(()) => {
                 self.tell(Event::Build { ok: true, ms, output: String::new() });
@@ -246,7 +280,7 @@ impl Machine {
                     }
                     Process::None | Process::Ending { asked: false, .. } => {
                         self.effects.push(Effect::Report(Report::Failed));
-                        "it does not run; the next save builds it again".to_owned()
+                        "still down; the next save builds it again".to_owned()
                     }
                 };
                 self.tell(Event::Verdict { rung: Rung::Nothing, reason });
@@ -284,8 +318,11 @@ impl Machine {
         }
     }
 
-    fn ready(&mut self, now: Instant) {
+    fn ready(&mut self, now: Instant, of: i32) {
         let Process::Running { pid, started, ready: false, .. } = self.process else { return };
+        if pid != of {
+            return;
+        }
         self.process = Process::Running { pid, started, ready: true, late: None };
         self.tell(Event::Ready { pid, ms: millis(now - started) });
         if let Some(since) = self.serving.take() {
@@ -295,8 +332,11 @@ impl Machine {
         self.effects.push(Effect::Report(Report::Ready));
     }
 
-    fn exited(&mut self, now: Instant, exit: Exit) {
+    fn exited(&mut self, now: Instant, of: i32, exit: Exit) {
         let Process::Running { pid, ready, .. } = self.process else { return };
+        if pid != of {
+            return;
+        }
         let (code, signal) = match exit {
             Exit::Code(code) => (Some(code), None),
             Exit::Signal(signal) => (None, Some(signal)),
@@ -310,8 +350,10 @@ impl Machine {
         self.effects.push(Effect::Terminate);
     }
 
-    fn gone(&mut self) {
-        if let Process::Ending { pid, asked, .. } = self.process {
+    fn gone(&mut self, of: i32) {
+        if let Process::Ending { pid, asked, .. } = self.process
+            && pid == of
+        {
             if asked {
                 self.tell(Event::Stopped { pid });
             }
@@ -364,11 +406,11 @@ impl Machine {
                 self.effects.push(Effect::TellLate);
                 self.effects.push(Effect::Report(Report::Failed));
             }
-            Process::Ending { pid, killed: true, deadline, .. } if *deadline <= now => {
+            &mut Process::Ending { pid, killed: true, deadline, .. } if deadline <= now => {
                 let message = format!("the process group {pid} does not end although it was killed");
                 self.tell(Event::Notice { level: Level::Warning, message });
                 self.effects.push(Effect::Abandon);
-                self.gone();
+                self.gone(pid);
             }
             Process::Ending { killed: false, deadline, asked, .. } if *deadline <= now => {
                 if *asked {

@@ -61,14 +61,20 @@ impl Running {
         .map_err(describe)?;
         let group = Arc::new(started.group);
         let abandoned = Arc::new(AtomicBool::new(false));
-        let mut running = Running { group, abandoned, waiter: None };
-        let (Some(stdout), Some(stderr)) = (started.stdout, started.stderr) else {
-            return Err("no pipes for its output".to_owned());
-        };
-        let tell_line = lines(service, tell.clone(), inputs.clone());
-        let output = Output::read(stdout, stderr, tell_line).map_err(describe)?;
-        running.follow(output, inputs.clone());
-        Ok(running)
+        let tell_line = lines(service, group.id(), tell.clone(), inputs.clone());
+        match Output::read(started.stdout, started.stderr, tell_line) {
+            Ok(output) => {
+                let mut running = Running { group, abandoned, waiter: None };
+                running.follow(output, inputs.clone());
+                Ok(running)
+            }
+            Err(error) => {
+                // Nobody would ever hear of it again.
+                drop(group.signal(Signal::SIGKILL));
+                drop(group.reap());
+                Err(describe(error))
+            }
+        }
     }
 
     /// Its process id, which is that of its group.
@@ -87,6 +93,12 @@ impl Running {
         drop(self.group.signal(signal));
     }
 
+    /// Lets go of a group that has ended. Its last lines may still be on their way to somebody who does not
+    /// read them, which is not waited for.
+    pub fn finish(mut self) {
+        self.waiter.take();
+    }
+
     /// Stops waiting for a group that does not end.
     pub fn abandon(mut self) {
         self.abandoned.store(true, Ordering::Release);
@@ -96,10 +108,16 @@ impl Running {
     fn follow(&mut self, output: Output, inputs: Sender<Input>) {
         let (group, abandoned) = (Arc::clone(&self.group), Arc::clone(&self.abandoned));
         self.waiter = Some(std::thread::spawn(move || {
+            let pid = group.id();
+            // The service's thread may be gone already, or may have given up on this group.
+            let tell = |input| {
+                if !abandoned.load(Ordering::Acquire) {
+                    let _ = inputs.send(input);
+                }
+            };
             if let Ok(exit) = group.wait_leader() {
                 output.wait(LAST_LINES);
-                // The service's thread may be gone already.
-                let _ = inputs.send(Input::Exited(exit));
+                tell(Input::Exited { pid, exit });
             }
             let mut pause = Duration::from_millis(1);
             while !group.alive().is_empty() && !abandoned.load(Ordering::Acquire) {
@@ -107,9 +125,8 @@ impl Running {
                 pause = (pause * 2).min(Duration::from_millis(20));
             }
             output.wait(LAST_LINES);
-            drop(output);
             drop(group.reap());
-            let _ = inputs.send(Input::Gone);
+            tell(Input::Gone { pid });
         }));
     }
 }
@@ -126,6 +143,7 @@ impl Drop for Running {
 /// Tells every line, and looks for the one that means ready.
 fn lines(
     service: &Service,
+    pid: i32,
     tell: Tell,
     inputs: Sender<Input>,
 ) -> impl FnMut(crate::record::Stream, Vec<u8>) + Send + 'static {
@@ -140,7 +158,7 @@ fn lines(
         if ready {
             awaited = None;
             // The service's thread may be gone already.
-            let _ = inputs.send(Input::Ready);
+            let _ = inputs.send(Input::Ready { pid });
         }
     }
 }

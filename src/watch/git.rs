@@ -1,6 +1,10 @@
 //! What git has to say about a directory: where its repository begins, and whether a checkout is under way.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How old the lock of a checkout may be.
+const OLDEST_LOCK: Duration = Duration::from_secs(60);
 
 /// A repository's work tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,9 +32,10 @@ impl Repository {
     }
 
     /// Whether git is changing the index right now: a checkout, merge or stash is under way, and files come
-    /// and go until it ends.
+    /// and go until it ends. A lock that is older was left behind by a git that crashed.
     pub fn is_locked(&self) -> bool {
-        self.git_dir.join("index.lock").exists()
+        let made = std::fs::metadata(self.git_dir.join("index.lock")).and_then(|meta| meta.modified());
+        made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age < OLDEST_LOCK))
     }
 
     /// The repository's own list of ignored files, beside those named `.gitignore`.
@@ -63,5 +68,8 @@ mod tests {
         assert!(!worktree.is_locked());
         fs::write(main.join(".git/worktrees/tree/index.lock"), "").unwrap();
         assert!(worktree.is_locked());
+        let lock = fs::File::options().write(true).open(main.join(".git/index.lock")).unwrap();
+        lock.set_modified(std::time::UNIX_EPOCH).unwrap();
+        assert!(!repository.is_locked());
     }
 }

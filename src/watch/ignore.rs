@@ -18,7 +18,9 @@ pub struct Ignore {
     /// Directories below which ignore files of git do not count.
     unread: Vec<PathBuf>,
     /// Ignore files by the directory they stand in.
-    rules: HashMap<PathBuf, Vec<Gitignore>>,
+    rules: HashMap<PathBuf, Gitignore>,
+    /// The repositories' own lists by work tree; they are looked at last.
+    excludes: HashMap<PathBuf, Gitignore>,
 }
 
 impl Ignore {
@@ -40,27 +42,20 @@ impl Ignore {
             return;
         }
         let Some(repository) = Repository::of(dir) else { return };
-        self.learn_from(&repository.exclude_file(), &repository.work_tree);
+        if let Some(rules) = read_rules(&repository.exclude_file(), &repository.work_tree) {
+            self.excludes.insert(repository.work_tree.clone(), rules);
+        }
         for above in dir.ancestors().take_while(|above| above.starts_with(&repository.work_tree)) {
             self.learn(&above.join(".gitignore"));
         }
     }
 
-    /// Takes the ignore file `file` into account.
+    /// Takes the ignore file `file` into account, as it is now.
     pub fn learn(&mut self, file: &Path) {
-        if let Some(dir) = file.parent() {
-            self.learn_from(file, dir);
-        }
-    }
-
-    fn learn_from(&mut self, file: &Path, dir: &Path) {
-        let mut builder = GitignoreBuilder::new(dir);
-        // A bad line is left out, as git does.
-        drop(builder.add(file));
-        if let Ok(rules) = builder.build()
-            && !rules.is_empty()
-        {
-            self.rules.entry(dir.to_owned()).or_default().push(rules);
+        let Some(dir) = file.parent() else { return };
+        match read_rules(file, dir) {
+            Some(rules) => drop(self.rules.insert(dir.to_owned(), rules)),
+            None => drop(self.rules.remove(dir)),
         }
     }
 
@@ -73,16 +68,25 @@ impl Ignore {
     }
 
     fn git_ignores(&self, dir: &Path) -> bool {
-        if self.rules.is_empty() || self.unread.iter().any(|root| dir.starts_with(root)) {
+        let nothing_learned = self.rules.is_empty() && self.excludes.is_empty();
+        if nothing_learned || self.unread.iter().any(|root| dir.starts_with(root)) {
             return false;
         }
-        // The nearest file that says something decides (gitignore(5)).
-        let nearest = dir.ancestors().skip(1).filter_map(|above| self.rules.get(above)).flatten();
-        nearest
-            .map(|rules| rules.matched(dir, true))
-            .find(|verdict| !verdict.is_none())
-            .is_some_and(|verdict| verdict.is_ignore())
+        // The nearest file that says something decides, then the repository's own list (gitignore(5)).
+        let above = || dir.ancestors().skip(1);
+        let nearest = above().filter_map(|above| self.rules.get(above));
+        let last = above().filter_map(|above| self.excludes.get(above));
+        let mut verdicts = nearest.chain(last).map(|rules| rules.matched(dir, true));
+        verdicts.find(|verdict| !verdict.is_none()).is_some_and(|verdict| verdict.is_ignore())
     }
+}
+
+/// The rules of an ignore file; `None` if there are none.
+fn read_rules(file: &Path, dir: &Path) -> Option<Gitignore> {
+    let mut builder = GitignoreBuilder::new(dir);
+    // A bad line is left out, as git does.
+    drop(builder.add(file));
+    builder.build().ok().filter(|rules| !rules.is_empty())
 }
 
 /// Directories that hold no Go source that is built. The go command itself skips names that start with `.` or
@@ -104,7 +108,7 @@ mod tests {
         fs::create_dir_all(root.join("gen")).unwrap();
         fs::create_dir_all(dir.path().join("repo/.git/info")).unwrap();
         fs::write(dir.path().join("repo/.gitignore"), "build/\n/services/*/tmp\n").unwrap();
-        fs::write(dir.path().join("repo/.git/info/exclude"), "private\n").unwrap();
+        fs::write(dir.path().join("repo/.git/info/exclude"), "private\n!build\n").unwrap();
         fs::write(root.join("gen/.gitignore"), "out\n!build/\n").unwrap();
 
         let mut ignore = Ignore::new();

@@ -2,6 +2,7 @@
 //! count. Found files are passed on while the walk goes on, so that they can be read at the same time.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -47,29 +48,21 @@ impl Finds {
 
 /// The scope.
 pub(super) struct Sources {
-    ignore: Ignore,
+    pub(super) ignore: Ignore,
     /// Directories that somebody else looks at.
-    closed: Vec<PathBuf>,
-    may_count: MayCount,
-    told: Sender<Told>,
-    finds: Finds,
-}
-
-impl Sources {
-    pub(super) fn new(
-        ignore: Ignore,
-        closed: Vec<PathBuf>,
-        may_count: MayCount,
-        told: Sender<Told>,
-        finds: Finds,
-    ) -> Sources {
-        Sources { ignore, closed, may_count, told, finds }
-    }
+    pub(super) closed: Vec<PathBuf>,
+    pub(super) may_count: MayCount,
+    pub(super) told: Sender<Told>,
+    pub(super) finds: Finds,
+    /// Set when nobody wants to know any more; a walk may take long.
+    pub(super) ending: Arc<AtomicBool>,
 }
 
 impl Scope for Sources {
     fn enter(&mut self, dir: &Path) -> bool {
-        !self.ignore.prunes(dir) && !self.closed.iter().any(|closed| dir == closed)
+        !self.ending.load(Ordering::Acquire)
+            && !self.ignore.prunes(dir)
+            && !self.closed.iter().any(|closed| dir == closed)
     }
 
     fn found(&mut self, path: &Path, kind: Entry) {

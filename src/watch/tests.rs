@@ -35,13 +35,13 @@ impl Watcher for Fake {
 /// Runs the thread over `fake`; whoever is dropped last ends it.
 fn watch(fake: Fake, roots: &[&Path]) -> Watch {
     let (told, telling) = bounded(TOLD_IN_FLIGHT);
-    let threads = Threads::default();
     let may_count: MayCount = Arc::new(|path| path.extension().is_some_and(|extension| extension == "go"));
-    let shared = Shared { ignore: Ignore::new(), may_count, told, threads: Arc::clone(&threads) };
-    let actor = Actor { watcher: Box::new(fake), finds: Finds::default(), shared: shared.clone() };
     let roots: BTreeSet<PathBuf> = roots.iter().map(|root| root.to_path_buf()).collect();
+    let shared = Shared::new(Ignore::new(), may_count, told, roots.clone());
+    let (ending, threads) = (Arc::clone(&shared.ending), Arc::clone(&shared.threads));
+    let actor = Actor { watcher: Box::new(fake), finds: Finds::default(), shared: shared.clone() };
     shared.spawn(actor, move |actor| actor.begin(&roots, Vec::new(), Path::new("/project")));
-    Watch { telling, threads }
+    Watch { telling, ending, threads }
 }
 
 fn change(path: &str, dir: bool) -> Event {
@@ -108,14 +108,17 @@ fn what_exceeds_the_limit_is_polled_and_the_remedy_names_the_number() {
     fs::write(beyond.join("deep/a.go"), "").unwrap();
     let added = Added { directories: 7, unwatched: vec![beyond.clone()], ..Added::default() };
     // The fake breaks after this; the poller goes on by itself.
-    let waits = VecDeque::from([vec![Event::Unwatched { dir: late.clone() }]]);
+    // One that is polled already needs no second poller.
+    let unwatched = |dir: &PathBuf| vec![Event::Unwatched { dir: dir.clone() }];
+    let waits = VecDeque::from([unwatched(&late), unwatched(&late), unwatched(&beyond.join("deep"))]);
     let watch = watch(Fake { added: VecDeque::from([Ok(added)]), waits }, &[dir.path()]);
     let told = transcript(&watch);
     assert_eq!(told[0], format!("changed {}", beyond.join("deep/a.go").display()));
     assert!(told[1].contains("2 of 9 directories are polled instead"), "{told:?}");
     assert!(told[1].contains("sudo sysctl fs.inotify.max_user_watches=524288"), "{told:?}");
     assert_eq!(told[2], "watching 9");
-    assert!(told[3].contains("1 of "), "{told:?}");
+    assert_eq!(told.iter().filter(|line| line.contains("polled")).count(), 2, "{told:?}");
+    assert!(told[3].contains("1 more directories are polled"), "{told:?}");
 
     for file in [beyond.join("deep/a.go"), late.join("b.go")] {
         fs::write(&file, "edited").unwrap();

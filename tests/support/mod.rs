@@ -286,14 +286,25 @@ impl Up {
     }
 
     /// Presses Ctrl+C, and reads everything to the end.
-    pub fn stop(mut self) -> (ExitStatus, Vec<Value>) {
+    pub fn stop(self) -> (ExitStatus, Vec<Value>) {
         self.signal(Signal::SIGINT);
+        self.read_to_end(None)
+    }
+
+    /// Presses Ctrl+C again and again, as somebody without patience, and reads everything to the end.
+    pub fn stop_now(self) -> (ExitStatus, Vec<Value>) {
+        self.read_to_end(Some(Duration::from_millis(400)))
+    }
+
+    fn read_to_end(mut self, impatience: Option<Duration>) -> (ExitStatus, Vec<Value>) {
         let mut rest = Vec::new();
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(impatience.unwrap_or(left)) {
                 Ok(event) => rest.push(event),
                 Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() => self.signal(Signal::SIGINT),
                 Err(RecvTimeoutError::Timeout) => panic!("it does not stop; seen: {}", self.transcript()),
             }
         }
@@ -309,9 +320,8 @@ impl Up {
 impl Drop for Up {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // The second one makes it kill its services and end within two seconds.
-            self.signal(Signal::SIGINT);
-            self.signal(Signal::SIGTERM);
+            // Makes it kill its services and end within two seconds.
+            self.signal(Signal::SIGQUIT);
             drop(self.child.wait());
         }
     }

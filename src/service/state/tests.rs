@@ -32,7 +32,7 @@ impl Bench {
         bench.give(0, Input::Launch);
         bench.give(100, Input::Built(Ok(())));
         bench.give(100, Input::Started { pid: 1 });
-        bench.give(150, Input::Ready);
+        bench.give(150, Input::Ready { pid: 0 });
         bench.at = 1000;
         bench
     }
@@ -41,9 +41,20 @@ impl Bench {
         self.start + Duration::from_millis(self.at)
     }
 
-    /// Gives `input` at `at` milliseconds; returns the effects as short words.
+    /// Gives `input` at `at` milliseconds; returns the effects as short words. The process 0 stands for
+    /// whichever is there.
     fn give(&mut self, at: u64, input: Input) -> String {
         self.at = at;
+        let pid = match self.machine.process {
+            Process::Running { pid, .. } | Process::Ending { pid, .. } => pid,
+            Process::None | Process::Starting => 0,
+        };
+        let input = match input {
+            Input::Ready { pid: 0 } => Input::Ready { pid },
+            Input::Exited { pid: 0, exit } => Input::Exited { pid, exit },
+            Input::Gone { pid: 0 } => Input::Gone { pid },
+            input => input,
+        };
         let effects = self.machine.step(self.now(), input);
         effects.iter().map(short).collect::<Vec<_>>().join(" ")
     }
@@ -89,7 +100,7 @@ fn builds_at_once_and_starts_when_its_turn_comes() {
     assert_eq!(bench.give(200, Input::Launch), "Start");
     assert_eq!(bench.give(201, Input::Started { pid: 7 }), "started:7 report:Started");
     assert!(bench.machine.awaits_readiness());
-    assert_eq!(bench.give(230, Input::Ready), "ready:29 report:Ready");
+    assert_eq!(bench.give(230, Input::Ready { pid: 0 }), "ready:29 report:Ready");
     assert_eq!(bench.machine.deadline(), None);
 }
 
@@ -98,10 +109,10 @@ fn a_save_builds_then_replaces_the_process() {
     let mut bench = Bench::running();
     assert_eq!(bench.save(1000, "a"), "Build");
     assert_eq!(bench.give(1300, Input::Built(Ok(()))), "built:true Terminate");
-    assert_eq!(bench.give(1310, Input::Exited(Exit::Signal(15))), "");
-    assert_eq!(bench.give(1320, Input::Gone), "stopped:1 Start");
+    assert_eq!(bench.give(1310, Input::Exited { pid: 0, exit: Exit::Signal(15) }), "");
+    assert_eq!(bench.give(1320, Input::Gone { pid: 0 }), "stopped:1 Start");
     assert_eq!(bench.give(1321, Input::Started { pid: 2 }), "started:2 report:Started");
-    assert_eq!(bench.give(1340, Input::Ready), "ready:19 restarted:Some(1):2:340 report:Ready");
+    assert_eq!(bench.give(1340, Input::Ready { pid: 0 }), "ready:19 restarted:Some(1):2:340 report:Ready");
 }
 
 #[test]
@@ -127,7 +138,7 @@ fn a_first_build_that_fails_waits_for_the_next_save() {
     assert_eq!(bench.save(500, "fixed"), "Build");
     assert_eq!(bench.give(600, Input::Built(Ok(()))), "built:true Start");
     bench.give(600, Input::Started { pid: 3 });
-    assert_eq!(bench.give(610, Input::Ready), "ready:10 restarted:None:3:110 report:Ready");
+    assert_eq!(bench.give(610, Input::Ready { pid: 0 }), "ready:10 restarted:None:3:110 report:Ready");
 }
 
 #[test]
@@ -142,10 +153,10 @@ fn a_newer_save_cancels_a_build_three_times_in_a_row() {
     }
     assert_eq!(bench.save(1400, "last"), "verdict:Restart");
     assert_eq!(bench.give(1500, Input::Built(Ok(()))), "built:true Terminate Build");
-    bench.give(1510, Input::Gone);
+    bench.give(1510, Input::Gone { pid: 0 });
     bench.give(1511, Input::Started { pid: 2 });
     // Counted from the first save, although its build and two more were cancelled.
-    assert_eq!(bench.give(1520, Input::Ready), "ready:9 restarted:Some(1):2:520 report:Ready");
+    assert_eq!(bench.give(1520, Input::Ready { pid: 0 }), "ready:9 restarted:Some(1):2:520 report:Ready");
     // Its own restart still keeps the distance.
     assert_eq!(bench.give(1800, Input::Built(Ok(()))), "built:true");
     assert_eq!(bench.tick(1811), "Terminate");
@@ -156,6 +167,53 @@ fn a_save_that_the_build_has_read_does_not_cancel_it() {
     let mut bench = Bench::running();
     bench.save(1000, "a");
     assert_eq!(bench.save(1050, "a"), "");
+}
+
+#[test]
+fn a_build_during_which_something_was_saved_is_followed_by_another() {
+    // The content is what it was, but the build may have read what was there in between.
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    let since = bench.now();
+    assert_eq!(bench.give(1050, Input::Touched { since }), "");
+    assert_eq!(bench.give(1300, Input::Built(Ok(()))), "built:true Terminate Build");
+    bench.give(1310, Input::Gone { pid: 0 });
+    bench.give(1311, Input::Started { pid: 2 });
+    bench.give(1320, Input::Ready { pid: 2 });
+    bench.give(1700, Input::Built(Ok(())));
+
+    // The save may be noticed only after the build has ended; one that began later is no reason.
+    let during = bench.start + Duration::from_millis(1690);
+    assert_eq!(bench.give(2500, Input::Touched { since: during }), "Build");
+    bench.give(2600, Input::Built(Ok(())));
+    let since = bench.now() + Duration::from_millis(1);
+    assert_eq!(bench.give(2700, Input::Touched { since }), "");
+}
+
+#[test]
+fn a_save_without_a_change_builds_again_what_failed_and_starts_again_what_ended() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1100, Input::Built(Err("half-written".to_owned())));
+    let since = bench.start + Duration::from_millis(2000);
+    assert_eq!(bench.give(2000, Input::Touched { since }), "Build");
+    bench.give(2100, Input::Built(Ok(())));
+    bench.give(2110, Input::Gone { pid: 0 });
+    bench.give(2111, Input::Started { pid: 2 });
+    bench.give(3000, Input::Exited { pid: 2, exit: Exit::Code(1) });
+    bench.give(3001, Input::Gone { pid: 2 });
+    let since = bench.start + Duration::from_millis(4000);
+    assert_eq!(bench.give(4000, Input::Touched { since }), "Start");
+}
+
+#[test]
+fn what_is_said_of_an_older_process_is_not_taken_for_the_newer_one() {
+    let mut bench = Bench::running();
+    for input in
+        [Input::Gone { pid: 9 }, Input::Exited { pid: 9, exit: Exit::Code(0) }, Input::Ready { pid: 9 }]
+    {
+        assert_eq!(bench.give(1000, input), "");
+    }
 }
 
 #[test]
@@ -173,16 +231,16 @@ fn saves_after_a_restart_are_gathered_not_dropped() {
     let mut bench = Bench::running();
     bench.save(1000, "a");
     bench.give(1100, Input::Built(Ok(())));
-    bench.give(1100, Input::Gone);
+    bench.give(1100, Input::Gone { pid: 0 });
     bench.give(1100, Input::Started { pid: 2 });
-    bench.give(1110, Input::Ready);
+    bench.give(1110, Input::Ready { pid: 0 });
     assert_eq!(bench.save(1150, "b"), "verdict:Restart");
     assert_eq!(bench.save(1250, "c"), "verdict:Restart");
     assert_eq!(bench.tick(1400), "Build");
     bench.give(1500, Input::Built(Ok(())));
-    bench.give(1500, Input::Gone);
+    bench.give(1500, Input::Gone { pid: 0 });
     bench.give(1500, Input::Started { pid: 3 });
-    assert_eq!(bench.give(1510, Input::Ready), "ready:10 restarted:Some(2):3:360 report:Ready");
+    assert_eq!(bench.give(1510, Input::Ready { pid: 0 }), "ready:10 restarted:Some(2):3:360 report:Ready");
     // There and back again within the cooldown is nothing.
     assert_eq!(bench.save(1600, "d"), "verdict:Restart");
     assert_eq!(bench.save(1700, "c"), "verdict:Nothing");
@@ -202,7 +260,7 @@ fn kill_does_not_wait() {
     let mut bench = Bench::running();
     bench.give(1000, Input::Stop);
     assert_eq!(bench.give(1100, Input::Kill), "Kill");
-    assert_eq!(bench.give(1101, Input::Gone), "stopped:1 report:Stopped");
+    assert_eq!(bench.give(1101, Input::Gone { pid: 0 }), "stopped:1 report:Stopped");
 }
 
 #[test]
@@ -210,16 +268,16 @@ fn stopping_ends_the_build_too() {
     let mut bench = Bench::running();
     bench.save(1000, "a");
     assert_eq!(bench.give(1100, Input::Stop), "CancelBuild Terminate");
-    assert_eq!(bench.give(1110, Input::Gone), "stopped:1");
+    assert_eq!(bench.give(1110, Input::Gone { pid: 0 }), "stopped:1");
     assert_eq!(bench.give(1120, Input::Built(Err("killed".to_owned()))), "report:Stopped");
 }
 
 #[test]
 fn a_crash_is_told_what_it_leaves_is_ended_and_the_next_save_starts_again() {
     let mut bench = Bench::running();
-    assert_eq!(bench.give(1000, Input::Exited(Exit::Code(1))), "exited:1 Terminate");
+    assert_eq!(bench.give(1000, Input::Exited { pid: 0, exit: Exit::Code(1) }), "exited:1 Terminate");
     assert_eq!(bench.tick(6000), "Kill");
-    assert_eq!(bench.give(6001, Input::Gone), "");
+    assert_eq!(bench.give(6001, Input::Gone { pid: 0 }), "");
     assert_eq!(bench.save(7000, "a"), "Build");
     assert_eq!(bench.give(7100, Input::Built(Ok(()))), "built:true Start");
 }
@@ -231,8 +289,11 @@ fn a_save_after_an_early_crash_is_not_forgotten() {
     bench.give(0, Input::Launch);
     bench.give(0, Input::Built(Ok(())));
     bench.give(0, Input::Started { pid: 1 });
-    assert_eq!(bench.give(50, Input::Exited(Exit::Code(2))), "exited:1 report:Failed Terminate");
-    bench.give(51, Input::Gone);
+    assert_eq!(
+        bench.give(50, Input::Exited { pid: 0, exit: Exit::Code(2) }),
+        "exited:1 report:Failed Terminate"
+    );
+    bench.give(51, Input::Gone { pid: 0 });
     assert_eq!(bench.save(100, "fixed"), "verdict:Restart");
     assert_eq!(bench.tick(300), "Build");
 }
@@ -243,7 +304,7 @@ fn a_save_during_the_stop_is_built_and_the_older_binary_starts_meanwhile() {
     bench.save(1000, "a");
     bench.give(1100, Input::Built(Ok(())));
     assert_eq!(bench.save(1150, "b"), "Build");
-    assert_eq!(bench.give(1200, Input::Gone), "stopped:1 Start");
+    assert_eq!(bench.give(1200, Input::Gone { pid: 0 }), "stopped:1 Start");
     assert_eq!(bench.give(1201, Input::Started { pid: 2 }), "started:2 report:Started");
     assert_eq!(bench.give(1300, Input::Built(Ok(()))), "built:true");
     assert_eq!(bench.tick(1501), "Terminate");
@@ -256,9 +317,9 @@ fn long_builds_are_mentioned_at_every_doubling() {
     // While it waits for other builds nothing is mentioned.
     assert_eq!(bench.machine.deadline(), None);
     assert_eq!(bench.give(0, Input::Building), "building");
-    assert_eq!(bench.tick(1000), "still:1000");
     assert_eq!(bench.tick(2000), "still:2000");
     assert_eq!(bench.tick(4000), "still:4000");
+    assert_eq!(bench.tick(8000), "still:8000");
 }
 
 #[test]
@@ -269,5 +330,5 @@ fn a_process_that_is_late_is_told_once_and_may_still_become_ready() {
     bench.give(0, Input::Built(Ok(())));
     bench.give(0, Input::Started { pid: 1 });
     assert_eq!(bench.tick(60_000), "TellLate report:Failed");
-    assert_eq!(bench.give(61_000, Input::Ready), "ready:61000 report:Ready");
+    assert_eq!(bench.give(61_000, Input::Ready { pid: 0 }), "ready:61000 report:Ready");
 }
