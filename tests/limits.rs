@@ -19,8 +19,9 @@ fn a_save_is_not_lost_when_the_event_queue_overflows() {
     let mut up = project.up();
     up.until_event("ready", "api");
     up.signal(Signal::SIGSTOP);
-    // Two events each, of different files, since the kernel merges equal neighbours.
-    for round in 0..limit {
+    // Of different files in turn, since the kernel merges equal neighbours; more than it holds, since the stop
+    // may take a moment.
+    for round in 0..limit * 2 {
         fs::write(project.path("api").join(format!("{}.txt", round % 2)), "").unwrap();
     }
     project.save_answer("api", "unseen");
@@ -92,5 +93,25 @@ fn a_vanished_root_is_told_and_picked_up_again() {
     project.save_answer("api", "watched");
     up.until_event("restarted", "api");
     assert!(project.answer("api").starts_with("watched"));
+    up.stop();
+}
+
+#[test]
+fn a_service_directory_that_is_deleted_and_made_again_while_the_service_runs_in_it() {
+    let project = Project::tiny(&["api"], "");
+    project.commit_all();
+    let mut up = project.up();
+    up.until_event("ready", "api");
+    for round in 0..2 {
+        fs::remove_dir_all(project.path("api")).unwrap();
+        up.until_notice("the watched directory is gone");
+        project.git(&["checkout", "-q", "--", "api"]);
+        up.until_notice("the watched directory is back");
+        project.save_answer("api", &format!("round {round}"));
+        up.until("the new answer", |seen| is(seen, "restarted", "api"));
+        while !project.answer("api").starts_with(&format!("round {round}")) {
+            up.until_event("restarted", "api");
+        }
+    }
     up.stop();
 }

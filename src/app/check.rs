@@ -1,7 +1,8 @@
 //! What must be there before anything is started: `hotwatch check` shows all of it, `hotwatch up` refuses with
 //! the same words for what is missing. Each finding says what to do, for the system at hand.
 
-use std::ffi::OsString;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use super::{colored, config_file, load, print, up};
 use crate::cli::Global;
-use crate::config::Config;
+use crate::config::{Config, Service};
 use crate::error::Error;
 use crate::go;
 use crate::log::file;
@@ -57,18 +58,23 @@ impl Finding {
 pub fn check(global: &Global) -> Result<ExitCode, Error> {
     let mut findings = Vec::new();
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut missing_builds = Vec::new();
     match load(global) {
         Err(error) => findings.push(Finding::new("config", Level::Error, error.to_string())),
         Ok(config) => {
             let file = config_file(global)?;
-            let message = format!("{}: {} services", file.display(), config.services.len());
+            let message =
+                format!("{}: {}", file.display(), count(config.services.len(), "service", "services"));
             findings.push(Finding::new("config", Level::Ok, message));
             findings.extend(directories(&config));
             findings.extend(ports(&config));
             findings.extend(logs(&config));
             findings.extend(watching(&config));
+            missing_builds = programs(&config, &path);
+            missing_builds.retain(|finding| finding.check != "go");
         }
     }
+    findings.extend(missing_builds);
     findings.push(go_toolchain(&path));
     findings.push(c_compiler(&path));
     let failed = findings.iter().any(|finding| finding.level == Level::Error);
@@ -90,13 +96,28 @@ pub fn check(global: &Global) -> Result<ExitCode, Error> {
 pub fn refuse(config: &Config) -> Result<(), Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut findings = ports(config);
-    let needs_go =
-        config.services.iter().any(|service| service.build.first().is_some_and(|word| word == "go"));
-    if needs_go && go::find("go", &path).is_none() {
-        findings.push(go_missing());
-    }
+    findings.extend(programs(config, &path));
     findings.retain(|finding| finding.level == Level::Error);
     if findings.is_empty() { Ok(()) } else { Err(Error::Checks(findings)) }
+}
+
+/// What `up` should say although it can run.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let findings = directories(config).into_iter().filter(|finding| finding.level == Level::Warning);
+    findings.map(|finding| finding.to_string()).collect()
+}
+
+/// The build commands that are not there.
+fn programs(config: &Config, path: &OsStr) -> Vec<Finding> {
+    let words = config.services.iter().filter_map(|service| service.build.first());
+    let names: BTreeSet<&String> = words.filter(|word| !word.contains('/')).collect();
+    let missing = names.into_iter().filter(|name| go::find(name, path).is_none());
+    let finding = |name: &String| match name.as_str() {
+        "go" => go_missing(),
+        _ => Finding::new("build", Level::Error, format!("the build command `{name}` is not on the PATH"))
+            .with_remedy("install it, or correct `build`"),
+    };
+    missing.map(finding).collect()
 }
 
 fn line(finding: &Finding, color: bool) -> String {
@@ -110,22 +131,35 @@ fn line(finding: &Finding, color: bool) -> String {
 }
 
 fn directories(config: &Config) -> Vec<Finding> {
-    let of = |service: &crate::config::Service| {
-        let module = service.dir.ancestors().take_while(|dir| dir.starts_with(&config.root));
-        let has_module = module.into_iter().any(|dir| dir.join("go.mod").is_file());
-        let uses_go = service.build.first().is_some_and(|word| word == "go");
-        let (name, dir) = (&service.name, &service.dir_as_written);
-        if has_module || !uses_go {
-            return Finding::new("directory", Level::Ok, format!("`{dir}` of `{name}`"));
-        }
-        Finding::new("directory", Level::Warning, format!("`{dir}` of `{name}` is in no Go module"))
-            .with_remedy(format!("correct `dir`, or run `go mod init` in `{dir}`"))
+    config.services.iter().map(|service| directory(service, config)).collect()
+}
+
+fn directory(service: &Service, config: &Config) -> Finding {
+    let (name, dir) = (&service.name, &service.dir_as_written);
+    let fine = || Finding::new("directory", Level::Ok, format!("`{dir}` of `{name}`"));
+    if service.is_module || service.build.first().is_none_or(|word| word != "go") {
+        return fine();
+    }
+    let module = service.dir.ancestors().skip(1).find(|dir| dir.join("go.mod").is_file());
+    let Some(module) = module else {
+        return Finding::new("directory", Level::Warning, format!("`{dir}` of `{name}` is in no Go module"))
+            .with_remedy(format!("correct `dir`, or run `go mod init` in `{dir}`"));
     };
-    config.services.iter().map(of).collect()
+    let below = service.dir.strip_prefix(module).unwrap_or(&service.dir).display();
+    let relative = module.strip_prefix(&config.root).ok().map(|path| path.display().to_string());
+    let module = match relative.as_deref() {
+        Some("") => ".",
+        Some(relative) => relative,
+        None => return fine(),
+    };
+    let message = format!("`{name}`: the module of `{dir}` begins in `{module}`, where changes are not seen");
+    let build = format!("build = [\"go\", \"build\", \"-o\", \"{{out}}\", \"./{below}\"]");
+    Finding::new("directory", Level::Warning, message)
+        .with_remedy(format!("use `dir = \"{module}\"` and `{build}`"))
 }
 
 fn ports(config: &Config) -> Vec<Finding> {
-    let of = |service: &crate::config::Service| {
+    let of = |service: &Service| {
         let port = service.port?;
         let name = &service.name;
         Some(match port::holders(port).unwrap_or_default().pop() {
@@ -144,7 +178,7 @@ fn ports(config: &Config) -> Vec<Finding> {
 }
 
 fn logs(config: &Config) -> Vec<Finding> {
-    let failed = |service: &crate::config::Service| {
+    let failed = |service: &Service| {
         let path = file::path(&config.log_dir, &service.name);
         let existed = path.exists();
         let error = file::open(&path).err();
@@ -183,7 +217,7 @@ fn watching(config: &Config) -> Vec<Finding> {
             Told::Watching(summary) => {
                 let limit = hotwatch_platform::watch::limit();
                 let limit = limit.map(|limit| format!(" of at most {limit}")).unwrap_or_default();
-                let message = format!("{} directories{limit}", summary.directories);
+                let message = format!("{}{limit}", count(summary.directories, "directory", "directories"));
                 findings.push(Finding::new("watch", Level::Ok, message));
                 break;
             }
@@ -192,7 +226,11 @@ fn watching(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn go_toolchain(path: &OsString) -> Finding {
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn go_toolchain(path: &OsStr) -> Finding {
     match go::find("go", path) {
         None => go_missing(),
         Some(go) => match go::version(&go) {
@@ -206,7 +244,7 @@ fn go_missing() -> Finding {
     Finding::new("go", Level::Error, "the `go` command is not on the PATH").with_remedy(install("go"))
 }
 
-fn c_compiler(path: &OsString) -> Finding {
+fn c_compiler(path: &OsStr) -> Finding {
     match ["cc", "gcc", "clang"].iter().find_map(|name| go::find(name, path)) {
         Some(compiler) => {
             Finding::new("c", Level::Ok, format!("`{}`, for services that use cgo", compiler.display()))

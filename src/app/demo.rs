@@ -34,7 +34,9 @@ pub fn demo(dir: Option<PathBuf>, global: &Global, signals: Blocked) -> Result<E
         ),
     };
     let dir = dir.or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned())).unwrap_or_default();
-    let config = unpack(&dir)?;
+    let mut config = unpack(&dir)?;
+    // In /tmp its logs could meet those of a real backend.
+    config.log_dir = dir.join("log");
     introduce(&config, temporary.is_some());
     up::up(&config, global, signals)
 }

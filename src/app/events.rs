@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use hotwatch_platform::signal::Blocked;
 use hotwatch_platform::watch::poll::Poller;
-use hotwatch_platform::watch::{Event, Everything, Watcher, mounts, native};
+use hotwatch_platform::watch::{Entry, Event, Everything, Scope, Watcher, mounts, native};
 use serde_json::json;
 
 use crate::error::Error;
@@ -22,8 +22,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Prints every change below `dir` until a signal ends it.
 pub fn events(dir: &Path, json: bool, signals: Blocked) -> Result<ExitCode, Error> {
     let root = std::path::absolute(dir).map_err(Error::io("find the current directory"))?;
-    let mut watcher = native(Box::new(Everything))?;
     let ending = Arc::new(AtomicBool::new(false));
+    let mut watcher = native(Box::new(UntilEnded(Arc::clone(&ending))))?;
     let (ended, waker) = (Arc::clone(&ending), watcher.waker());
     let end = move |_| {
         ended.store(true, Ordering::Release);
@@ -63,6 +63,16 @@ pub fn events(dir: &Path, json: bool, signals: Blocked) -> Result<ExitCode, Erro
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Everything, until a signal has come: reading a large tree takes a while.
+struct UntilEnded(Arc<AtomicBool>);
+
+impl Scope for UntilEnded {
+    fn enter(&mut self, _: &Path) -> bool {
+        !self.0.load(Ordering::Acquire)
+    }
+    fn found(&mut self, _: &Path, _: Entry) {}
 }
 
 /// Polls `dirs` on a thread of its own; returns how many directories that are.

@@ -78,6 +78,7 @@ fn run(
     let Some(summary) = read_all(watch.telling(), heard, &mut known, tell)? else {
         return Ok(Ending::Stopped);
     };
+    check::warnings(config).into_iter().for_each(|warning| tell.notice(None, Level::Warning, warning));
     tell.fact(None, Fact::Watching { directories: summary.directories });
     let mut plan = Plan::new(config);
     summary.links.iter().for_each(|(link, target)| plan.add_link(link, target));

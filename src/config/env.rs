@@ -24,6 +24,9 @@ pub enum EnvError {
     /// A line is not of the form `NAME=value`.
     #[error("{file}:{line}: not of the form `NAME=value`: `{text}`; quote values that contain spaces or `#`")]
     Syntax { file: String, line: usize, text: String },
+    /// A reference of a form that is not understood.
+    #[error("{file}:{line}: cannot expand `{text}`; write `$NAME`, `${{NAME}}` or `${{NAME:-default}}`")]
+    Reference { file: String, line: usize, text: String },
 }
 
 /// Stands for a `$` that introduces a reference; a private-use character, so it means nothing to anybody else.
@@ -47,7 +50,10 @@ impl<'a> Layers<'a> {
         for item in dotenvy::from_read_iter(mark_references(text).as_bytes()) {
             match item {
                 Ok((name, value)) => {
-                    let value = expand(&value, &|name| self.visible(name));
+                    let value = expand(&value, &|name| self.visible(name)).map_err(|reference| {
+                        let line = line_of(text, &reference);
+                        EnvError::Reference { file: shown.to_owned(), line, text: reference }
+                    })?;
                     self.values.insert(name, value);
                 }
                 Err(dotenvy::Error::LineParse(bad, _)) => return Err(syntax_error(text, &bad, shown)),
@@ -107,37 +113,47 @@ fn mark_references(text: &str) -> String {
     out
 }
 
-/// Puts values for references: `$NAME`, `${NAME}` and `${NAME:-default}`. What is not set is empty.
-fn expand(value: &str, lookup: &dyn Fn(&str) -> Option<String>) -> String {
+/// Puts values for references: `$NAME`, `${NAME}` and `${NAME:-default}`. What is not set is empty. A reference
+/// of another form is the error.
+fn expand(value: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
     let mut parts = value.split(REFERENCE);
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let braced = part.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-        if let Some((inner, rest)) = braced {
+        if let Some(braced) = part.strip_prefix('{') {
+            let whole = || format!("${part}");
+            let (inner, rest) = braced.split_once('}').ok_or_else(whole)?;
             let (name, default) = inner.split_once(":-").unwrap_or((inner, ""));
+            if name.is_empty() || !name.chars().all(in_name) {
+                return Err(format!("${{{inner}}}"));
+            }
             out.push_str(
                 &lookup(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned()),
             );
             out.push_str(rest);
-            continue;
+        } else {
+            let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(part.len());
+            let (name, rest) = part.split_at(end);
+            if name.is_empty() {
+                out.push('$');
+            }
+            out.push_str(&lookup(name).unwrap_or_default());
+            out.push_str(rest);
         }
-        let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(part.len());
-        let (name, rest) = part.split_at(end);
-        if name.is_empty() {
-            out.push('$');
-        }
-        out.push_str(&lookup(name).unwrap_or_default());
-        out.push_str(rest);
     }
-    out
+    Ok(out)
 }
 
 /// `dotenvy` tells the text that it could not read, not where it stood.
 fn syntax_error(text: &str, bad: &str, shown: &str) -> EnvError {
     let bad = bad.replace(REFERENCE, "$");
     let first = bad.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-    let line = text.lines().position(|line| line.contains(first)).map_or(1, |index| index + 1);
-    EnvError::Syntax { file: shown.to_owned(), line, text: first.to_owned() }
+    EnvError::Syntax { file: shown.to_owned(), line: line_of(text, first), text: first.to_owned() }
+}
+
+/// The number of the first line that contains `part`.
+fn line_of(text: &str, part: &str) -> usize {
+    text.lines().position(|line| line.contains(part)).map_or(1, |index| index + 1)
 }
 
 #[cfg(test)]
@@ -209,6 +225,10 @@ mod tests {
         let mut layers = Layers::new(&process, false);
         let error = layers.parse("A=1\n\nB = two words\n", ".env").unwrap_err().to_string();
         assert!(error.starts_with(".env:3: not of the form `NAME=value`"), "{error}");
+        for bad in ["${HOME-x}", "${MISSING:-${HOME}", "${}"] {
+            let error = Layers::new(&process, false).parse(&format!("A=1\nB={bad}\n"), ".env").unwrap_err();
+            assert!(error.to_string().starts_with(".env:2: "), "{error}");
+        }
         let error = Layers::new(&process, false).parse("A='never closed\nB=1\n", "x.env").unwrap_err();
         assert!(error.to_string().starts_with("x.env:1:"), "{error}");
     }

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::json::write_out;
 use super::{Problem, View, words};
@@ -29,6 +29,9 @@ pub enum LogError {
     /// It belongs to somebody else.
     #[error("the log file `{}` belongs to another user (uid {owner}); set another `log_dir`", path.display())]
     Foreign { path: PathBuf, owner: u32 },
+    /// Another hotwatch writes to it.
+    #[error("the log file `{}` is in use by another hotwatch; rename the service, or set another `log_dir`", .0.display())]
+    InUse(PathBuf),
     /// The operating system says no.
     #[error("the log file `{}` cannot be opened: {error}; set another `log_dir`", path.display())]
     Io { path: PathBuf, error: io::Error },
@@ -40,7 +43,7 @@ pub fn path(log_dir: &Path, service: &Name) -> PathBuf {
 }
 
 /// Opens a log file for appending, made if need be and readable by nobody else. Nothing in it is touched.
-pub fn open(path: &Path) -> Result<File, LogError> {
+pub fn open(path: &Path) -> Result<Flock<File>, LogError> {
     let io = |error| LogError::Io { path: path.to_owned(), error };
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let options =
@@ -63,21 +66,22 @@ pub fn open(path: &Path) -> Result<File, LogError> {
     if meta.nlink() != 1 {
         return Err(LogError::HardLinks(path.to_owned()));
     }
-    Ok(file)
+    // Two backends may have a service of one name.
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| LogError::InUse(path.to_owned()))
 }
 
 /// Writes what concerns one service to its file: its lines as they are, hotwatch's own behind a mark.
 pub struct LogFile {
     service: Name,
     path: PathBuf,
-    file: File,
+    file: Flock<File>,
     buffer: Vec<u8>,
     broken: bool,
 }
 
 impl LogFile {
     /// Empties `file`, which was opened from `path`, and writes to it.
-    pub fn new(service: Name, path: PathBuf, file: File) -> Result<LogFile, LogError> {
+    pub fn new(service: Name, path: PathBuf, file: Flock<File>) -> Result<LogFile, LogError> {
         file.set_len(0).map_err(|error| LogError::Io { path: path.clone(), error })?;
         Ok(LogFile { service, path, file, buffer: Vec::new(), broken: false })
     }
@@ -102,7 +106,7 @@ impl View for LogFile {
             return Ok(());
         }
         let name = format!("`{}`", self.path.display());
-        match write_out(&mut self.file, &mut self.buffer, &mut self.broken, &name) {
+        match write_out(&mut *self.file, &mut self.buffer, &mut self.broken, &name) {
             // A log file is never a pipe, so this is no reason to end.
             Err(Problem::Closed) => {
                 Err(Problem::Broken(format!("cannot write to {name}: {}", ErrorKind::BrokenPipe)))
@@ -134,7 +138,9 @@ mod tests {
         );
 
         let other = dir.path().join("new.log");
-        drop(open(&other).unwrap());
+        let held = open(&other).unwrap();
+        assert!(matches!(open(&other), Err(LogError::InUse(_))));
+        drop(held);
         assert_eq!(other.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
