@@ -12,6 +12,14 @@ use hotwatch_platform::process::Signal;
 use super::{Config, ConfigError, Patterns, Ready, Service, env, file};
 use crate::name::Name;
 
+/// What to write where a parser's words do not say it.
+const HINTS: [(&str, &str); 4] = [
+    ("expected a duration", "; write it as `\"300ms\"` or `\"5s\"`"),
+    ("u16", "; a port is a number from 1 to 65535"),
+    ("expected a sequence", "; write a list, as in `[\"go\", \"build\"]`"),
+    ("expected a map", "; write a table, as in `{ NAME = \"value\" }`"),
+];
+
 /// The text that errors point into.
 pub(super) struct Source<'a> {
     pub(super) shown: &'a Path,
@@ -42,7 +50,10 @@ impl Source<'_> {
             (true, Some((key, known))) => {
                 format!("unknown key `{key}`{}", nearest(key, known.iter().copied()))
             }
-            _ => message,
+            _ => {
+                let hint = HINTS.iter().find(|(part, _)| message.contains(part)).map_or("", |(_, hint)| hint);
+                format!("{message}{hint}")
+            }
         };
         self.error(error.span().map_or(0, |span| span.start), message)
     }
