@@ -1,75 +1,72 @@
 //! What is known of the files that count: how each looked (size, times, inode) and what it contained when it
 //! was last compared. An event or a rescan is only a reason to look; this says what really changed.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+mod packed;
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::num::NonZeroU64;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hotwatch_platform::watch::tree::{Id, Tree};
+use nix::fcntl::OFlag;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::change::{Change, Content};
 
+use self::packed::Packed;
+
 /// The files that count, with their contents' identities.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Known {
-    files: Tree<Option<Seen>>,
+    files: Packed<Seen>,
 }
 
-/// A file as it was last seen; a directory on the way to one has none of it.
-#[derive(Debug, Clone, Copy)]
+/// A file as it was last seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     /// Its size, times and inode; `None` while another write could leave them as they are.
-    stamp: Option<u64>,
+    stamp: Option<Stamp>,
     content: Content,
 }
+
+/// A hash. One in 2^64 is zero, and so no stamp; such a file is read at each look.
+type Stamp = NonZeroU64;
 
 /// File systems count time in steps, of 4 ms on most Linux kernels and of up to 2 s elsewhere. A file that was
 /// written less than a step ago can be written again without looking any different.
 const COARSEST_STEP: Duration = Duration::from_secs(2);
 
-impl Default for Known {
-    fn default() -> Known {
-        let mut files = Tree::default();
-        files.insert_root(Path::new("/"), None);
-        Known { files }
-    }
-}
-
 impl Known {
     /// Compares everything at and below `path` with what is known, takes note of the difference and returns it.
     /// Files below a directory that are not known yet are not looked for; whoever finds one names it.
     pub fn refresh(&mut self, path: &Path) -> Vec<Change> {
-        let mut changes = Vec::new();
-        let node = self.files.find(path);
-        let is_file = |id: &Id| self.files.value(*id).is_some();
-        let known: Vec<Id> = node.map(|id| self.files.subtree(id)).unwrap_or_default();
-        let known: Vec<Id> = known.into_iter().filter(is_file).collect();
-        let is_new = node.is_none_or(|id| !is_file(&id));
-        for id in known {
-            changes.extend(self.compare(id, self.files.path(id)));
-        }
-        if is_new
+        // Only differences are collected: a list of all files would be larger than all that is kept of them.
+        let look_again = |(path, before): (PathBuf, Seen)| {
+            let now = look(&path, Some(before));
+            (now != Some(before)).then_some((path, Some(before), now))
+        };
+        let mut different: Vec<_> = self.files.below(path).filter_map(look_again).collect();
+        if !self.has_file(path)
             && let Some(now) = look(path, None)
-            && let Some(id) = self.files.ensure(path)
         {
-            *self.files.value_mut(id) = Some(now);
-            changes.push(Change { path: path.to_owned(), before: None, after: Some(now.content) });
+            different.push((path.to_owned(), None, Some(now)));
         }
-        changes
+        different.into_iter().filter_map(|(path, before, now)| self.note(path, before, now)).collect()
     }
 
     /// Whether the file `path` is known to be there.
     pub fn has_file(&self, path: &Path) -> bool {
-        self.files.find(path).is_some_and(|id| self.files.value(id).is_some())
+        self.files.get(path).is_some()
     }
 
-    /// Looks at a known file again.
-    fn compare(&mut self, id: Id, path: PathBuf) -> Option<Change> {
-        let before = self.files.value(id);
-        let now = look(&path, before);
-        *self.files.value_mut(id) = now;
+    /// Takes note that the file `path`, which looked as `before`, looks as `now`.
+    fn note(&mut self, path: PathBuf, before: Option<Seen>, now: Option<Seen>) -> Option<Change> {
+        match now {
+            Some(now) => self.files.insert(&path, now),
+            None => self.files.remove(&path),
+        }
         let (before, after) = (before.map(|seen| seen.content), now.map(|seen| seen.content));
         (before != after).then_some(Change { path, before, after })
     }
@@ -77,13 +74,51 @@ impl Known {
 
 /// How the file `path` looks now; its content is read only if it does not look as `before`.
 fn look(path: &Path, before: Option<Seen>) -> Option<Seen> {
-    let meta = fs::metadata(path).ok().filter(Metadata::is_file)?;
-    let stamp = is_settled(changed_at(&meta), SystemTime::now()).then(|| stamp(&meta));
-    match before {
-        Some(before) if stamp.is_some() && before.stamp == stamp => Some(before),
-        // Unreadable is as good as gone: no build can read it either.
-        _ => Some(Seen { stamp, content: Content::of(&fs::read(path).ok()?) }),
+    if let Some(before) = before.filter(|seen| seen.stamp.is_some()) {
+        let meta = fs::metadata(path).ok().filter(Metadata::is_file)?;
+        if settled_stamp(&meta) == before.stamp {
+            return Some(before);
+        }
     }
+    // Unreadable is as good as gone: no build can read it either.
+    let mut file = open(path).ok()?;
+    let meta = file.metadata().ok().filter(Metadata::is_file)?;
+    let stamp = settled_stamp(&meta);
+    Some(Seen { stamp, content: Content::of(&read(&mut file, &meta).ok()?) })
+}
+
+/// Opens `path` without waiting for anybody to write into it, in case it is a named pipe.
+fn open(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
+        // A file server holds a lease on this file, and gives it up for those who wait.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => File::open(path),
+        other => other,
+    }
+}
+
+/// The content of `file`. `fs::read` would ask for the size again, and read once more to see the end.
+fn read(file: &mut File, meta: &Metadata) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(meta.len()).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size + 1)?;
+    bytes.resize(size + 1, 0);
+    let count = loop {
+        match file.read(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => break other?,
+        }
+    };
+    bytes.truncate(count);
+    if count != size {
+        // It is being written to, or is on a file system that does not know sizes.
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// The stamp of a file that looks like `meta`, if it would look different after another write.
+fn settled_stamp(meta: &Metadata) -> Option<Stamp> {
+    is_settled(changed_at(meta), SystemTime::now()).then(|| stamp(meta)).flatten()
 }
 
 /// Whether a write at `now` would show in the times of a file that was changed at `changed`.
@@ -96,7 +131,7 @@ fn changed_at(meta: &Metadata) -> SystemTime {
     UNIX_EPOCH + Duration::new(seconds, u32::try_from(meta.ctime_nsec()).unwrap_or(0))
 }
 
-fn stamp(meta: &Metadata) -> u64 {
+fn stamp(meta: &Metadata) -> Option<Stamp> {
     let mut hash = Xxh3::new();
     for part in [meta.ino(), meta.len()] {
         hash.update(&part.to_le_bytes());
@@ -104,7 +139,7 @@ fn stamp(meta: &Metadata) -> u64 {
     for part in [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()] {
         hash.update(&part.to_le_bytes());
     }
-    hash.digest()
+    Stamp::new(hash.digest())
 }
 
 #[cfg(test)]
@@ -174,5 +209,41 @@ mod tests {
         gone.sort_by(|a, b| a.path.cmp(&b.path));
         assert_eq!(paths(&gone), ["a.go", "b.go"]);
         assert!(gone.iter().all(|change| change.after.is_none()));
+    }
+    #[test]
+    fn only_regular_files_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe.go");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::create_dir(dir.path().join("dir.go")).unwrap();
+        let mut known = Known::default();
+        assert_eq!(known.refresh(&pipe), []);
+        assert_eq!(known.refresh(&dir.path().join("dir.go")), []);
+        assert!(!known.has_file(&pipe));
+    }
+
+    #[test]
+    fn a_settled_file_is_read_only_when_it_looks_different() {
+        let file = Path::new("/bin/sh");
+        let real = look(file, None).unwrap();
+        let seen = Seen { content: Content::of(b"not what is there"), ..real };
+        assert!(real.stamp.is_some());
+        assert_eq!(look(file, Some(seen)), Some(seen));
+        assert_eq!(look(file, Some(Seen { stamp: None, ..seen })), Some(real));
+        assert_eq!(look(file, Some(Seen { stamp: Stamp::new(1), ..seen })), Some(real));
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end_whatever_its_size_was_said_to_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.go");
+        fs::write(&path, "").unwrap();
+        let meta = fs::metadata(&path).unwrap();
+        fs::write(&path, "grown since").unwrap();
+        assert_eq!(read(&mut File::open(&path).unwrap(), &meta).unwrap(), b"grown since");
+        let meta = fs::metadata(&path).unwrap();
+        assert_eq!(read(&mut File::open(&path).unwrap(), &meta).unwrap(), b"grown since");
+        fs::write(&path, "shrunk").unwrap();
+        assert_eq!(read(&mut File::open(&path).unwrap(), &meta).unwrap(), b"shrunk");
     }
 }
