@@ -12,7 +12,7 @@ use std::time::Duration;
 pub mod flags;
 pub mod mounts;
 pub mod poll;
-pub mod tree;
+mod tree;
 
 #[cfg_attr(not(target_os = "macos"), allow(dead_code, reason = "only macOS has FSEvents; tested everywhere"))]
 mod fsevents;

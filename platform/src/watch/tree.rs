@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// A node of a [`Tree`]; valid until that node is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,17 +43,7 @@ impl<T> Default for Tree<T> {
     }
 }
 
-impl<T: Copy + Default> Tree<T> {
-    /// The number of paths.
-    pub fn len(&self) -> usize {
-        self.nodes.len() - self.free.len()
-    }
-
-    /// Whether there is no path at all.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
+impl<T: Copy> Tree<T> {
     /// Adds `path` as a root, or returns the root that it already is.
     pub fn insert_root(&mut self, path: &Path, value: T) -> Id {
         if let Some(id) = self.root(path) {
@@ -94,32 +84,6 @@ impl<T: Copy + Default> Tree<T> {
     /// The child of the same parent that was inserted before `id`.
     pub fn next_sibling(&self, id: Id) -> Option<Id> {
         link(self.node(id).next_sibling)
-    }
-
-    /// The node of `path` in whichever root holds it.
-    pub fn find(&self, path: &Path) -> Option<Id> {
-        self.roots.iter().copied().find_map(|root| self.walk(Id(root), path))
-    }
-
-    /// The nodes of `path` and of every directory above it, made with the default value where they are missing.
-    /// The path must lie below a root.
-    pub fn ensure(&mut self, path: &Path) -> Option<Id> {
-        let root = self.roots.iter().copied().find(|&root| path.starts_with(self.name(Id(root))))?;
-        let rest = path.strip_prefix(self.name(Id(root))).ok()?.to_owned();
-        let mut at = Id(root);
-        for part in rest.components() {
-            let name = part.as_os_str();
-            at = self.child(at, name).unwrap_or_else(|| self.insert(at, name, T::default()));
-        }
-        Some(at)
-    }
-
-    fn walk(&self, root: Id, path: &Path) -> Option<Id> {
-        let rest = path.strip_prefix(self.name(root)).ok()?;
-        rest.components().try_fold(root, |at, part| match part {
-            Component::Normal(name) => self.child(at, name),
-            _ => None,
-        })
     }
 
     /// The value of `id`.
@@ -252,27 +216,13 @@ mod tests {
         let mut tree = Tree::default();
         let root = tree.insert_root(Path::new("/r"), 0);
         let a = tree.insert(root, OsStr::new("a"), 1);
-        let b = tree.insert(a, OsStr::new("b"), 2);
+        tree.insert(a, OsStr::new("b"), 2);
         let c = tree.insert(root, OsStr::new("c"), 3);
-        assert_eq!(tree.find(Path::new("/r/a/b")), Some(b));
-        assert_eq!(tree.find(Path::new("/r/a/x")), None);
-        assert_eq!(tree.find(Path::new("/q")), None);
-
+        assert_eq!(paths(&tree, root), ["/r", "/r/a", "/r/a/b", "/r/c"]);
         tree.remove(a);
         assert_eq!(paths(&tree, root), ["/r", "/r/c"]);
-        assert_eq!(tree.find(Path::new("/r/a")), None);
         assert_eq!(tree.child(root, OsStr::new("c")), Some(c));
-        assert_eq!(tree.len(), 2);
-    }
-
-    #[test]
-    fn ensure_makes_what_is_missing() {
-        let mut tree: Tree<u32> = Tree::default();
-        let root = tree.insert_root(Path::new("/r"), 0);
-        let leaf = tree.ensure(Path::new("/r/x/y")).unwrap();
-        assert_eq!(tree.ensure(Path::new("/r/x/y")), Some(leaf));
-        assert_eq!(tree.ensure(Path::new("/elsewhere")), None);
-        assert_eq!(paths(&tree, root), ["/r", "/r/x", "/r/x/y"]);
+        assert_eq!(tree.child(root, OsStr::new("a")), None);
     }
 
     #[test]
@@ -285,7 +235,7 @@ mod tests {
             tree.remove(id);
         }
         assert!(tree.names.len() < 200_000, "{} bytes", tree.names.len());
-        assert_eq!(tree.find(Path::new("/r/kept")), Some(kept));
-        assert_eq!(tree.len(), 2);
+        assert_eq!(paths(&tree, root), ["/r", "/r/kept"]);
+        assert_eq!(tree.value(kept), 7);
     }
 }
