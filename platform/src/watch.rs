@@ -12,6 +12,7 @@ use std::time::Duration;
 pub mod flags;
 pub mod mounts;
 pub mod poll;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the poller needs less of it than inotify"))]
 mod tree;
 
 #[cfg_attr(not(target_os = "macos"), allow(dead_code, reason = "only macOS has FSEvents; tested everywhere"))]
