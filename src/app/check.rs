@@ -162,7 +162,7 @@ fn ports(config: &Config) -> Vec<Finding> {
     let of = |service: &Service| {
         let port = service.port?;
         let name = &service.name;
-        Some(match port::holders(port).unwrap_or_default().pop() {
+        Some(match port::holders(port).unwrap_or_default().into_iter().next() {
             None => Finding::new("port", Level::Ok, format!("port {port} of `{name}` is free")),
             Some(holder) => {
                 let message = format!("port {port} of `{name}` is held by {holder}");

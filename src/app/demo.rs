@@ -74,7 +74,7 @@ fn moved_ports(config: &Config) -> BTreeMap<String, String> {
     let mut moved = BTreeMap::new();
     let mut taken = Vec::new();
     for port in config.services.iter().filter_map(|service| service.port) {
-        let Some(holder) = port::holders(port).unwrap_or_default().pop() else { continue };
+        let Some(holder) = port::holders(port).unwrap_or_default().into_iter().next() else { continue };
         // Bound until all are found, so that each is another one.
         let Ok(free) = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)) else { continue };
         let Ok(address) = free.local_addr() else { continue };
