@@ -1,7 +1,7 @@
 //! Which services a batch of changes concerns, and what it leads to for each. Knows which directory belongs to
 //! which service, and keeps the digest of each service's inputs. Pure: contents arrive as data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use crate::change::{Change, Digest};
@@ -114,12 +114,6 @@ impl Plan {
         shown
     }
 
-    /// The services that `path`, or anything below it, may belong to.
-    pub fn concerned(&self, path: &Path) -> BTreeSet<usize> {
-        let touches = |area: &&Area| path.starts_with(&area.dir) || area.dir.starts_with(path);
-        self.areas.iter().filter(touches).map(|area| area.service).collect()
-    }
-
     fn counts(&self, (area, relative): &(&Area, PathBuf)) -> bool {
         classify(relative, &self.patterns[area.service]) == Class::Source
     }
@@ -217,8 +211,6 @@ mod tests {
         plan.add_link(Path::new("/p/b/again"), Path::new("/p/b/pkg"));
         let both = [(0, "a/shared/y.go".to_owned()), (1, "b/again/y.go".to_owned())];
         assert_eq!(affected(&mut plan, &["/p/b/pkg/y.go"]), both);
-        assert_eq!(plan.concerned(Path::new("/p/b/pkg")).into_iter().collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(plan.concerned(Path::new("/p/b/other")).into_iter().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

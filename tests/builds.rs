@@ -54,6 +54,30 @@ fn a_change_cancels_the_build_that_has_not_read_it_three_times_in_a_row() {
 }
 
 #[test]
+fn a_build_that_generates_sources_ends() {
+    let project = Project::new();
+    scripted(&project);
+    let build = "echo 'package gen' > gen.go; mkdir -p out; rmdir out; cp main.go \"$1\"; chmod +x \"$1\"\n";
+    project.write("api/build.sh", build);
+    let mut up = project.up();
+    up.until_event("ready", "api");
+    for version in 1..=3 {
+        let before = up.seen.len();
+        script(&project, version);
+        up.until(&format!("version {version}"), |seen| {
+            is(seen, "log", "api") && seen["line"] == format!("serving {version}")
+        });
+        up.until_event("restarted", "api");
+        // At most one more, because what it read first was not certain.
+        assert!(up.count(before, "building", "api") <= 3, "{:#?}", &up.seen[before..]);
+    }
+    let builds = up.count(0, "building", "api");
+    let (_, rest) = up.stop();
+    let later = rest.iter().filter(|seen| is(seen, "building", "api")).count();
+    assert!(builds + later <= 9, "{builds} and {later} builds for four versions");
+}
+
+#[test]
 fn stopping_ends_a_build_that_would_never_end() {
     let project = Project::new();
     scripted(&project);

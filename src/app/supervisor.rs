@@ -1,7 +1,7 @@
 //! The loop of `up`: takes in what the watcher, the services and the user say, and decides with the pure parts
 //! below what happens next. It owns nothing that runs; the services do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select};
@@ -183,19 +183,22 @@ impl Supervisor {
     /// Every save gets a verdict, one that changed nothing too. A build that runs meanwhile may have read it
     /// half-written, so the service hears of it as well.
     fn tell_unchanged(&self, batch: &Batch, affected: &[Affected]) {
-        let mut concerned: BTreeSet<usize> =
-            batch.paths.iter().flat_map(|path| self.plan.concerned(path)).collect();
-        concerned.retain(|&service| affected.iter().all(|one| one.service != service));
-        let files: Vec<_> = batch.paths.iter().filter(|path| self.known.has_file(path)).collect();
-        for service in concerned {
-            let handle = &self.services[service];
-            let paths = files.iter().filter_map(|path| self.plan.counting(path).remove(&service));
-            let paths: Vec<String> = paths.collect();
+        let mut unchanged: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for path in &batch.paths {
+            let there = self.known.has_file(path);
+            for (service, shown) in self.plan.counting(path) {
+                // What came and went within the batch is nothing to tell of, but may have been read too.
+                unchanged.entry(service).or_default().extend(there.then_some(shown));
+            }
+        }
+        unchanged.retain(|&service, _| affected.iter().all(|one| one.service != service));
+        for (service, paths) in unchanged {
+            let service = &self.services[service];
             if !paths.is_empty() {
                 let reason = format!("{} saved with the same content; nothing to do", plan::list(&paths));
-                self.tell.fact(Some(handle.name()), Fact::Verdict { rung: Rung::Nothing, reason });
+                self.tell.fact(Some(service.name()), Fact::Verdict { rung: Rung::Nothing, reason });
             }
-            handle.send(Input::Touched { since: batch.since });
+            service.send(Input::Touched { since: batch.since });
         }
     }
 

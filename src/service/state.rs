@@ -17,6 +17,9 @@ const CANCELS_IN_A_ROW: u32 = 3;
 /// How long a killed group may take to vanish before the service goes on without it.
 const KILLED_GRACE: Duration = Duration::from_secs(5);
 
+/// How long after a write its event may be read.
+const NOTICED_LATE: Duration = Duration::from_millis(50);
+
 /// When a running build is first mentioned as taking long; then at every doubling.
 const LONG_BUILD: Duration = Duration::from_secs(2);
 
@@ -29,8 +32,20 @@ struct Build {
     cancelled: bool,
     /// Whether something was saved while it ran, so that nobody knows what it has read.
     mixed: bool,
+    /// Whether it only repeats the last one, to be certain. What is saved without a change while it runs is
+    /// likely its own doing (a generator that writes the same again), and no reason for yet another.
+    repeats: bool,
     /// `None` while it waits for others.
     begun: Option<Begun>,
+}
+
+/// A build that was not cancelled.
+#[derive(Debug, Clone, Copy)]
+struct Finished {
+    digest: Digest,
+    succeeded: bool,
+    repeated: bool,
+    at: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +89,7 @@ pub struct Machine {
     since: Option<Instant>,
     /// The identity of what the last finished build read; `None` as well when that is not certain.
     attempted: Option<Digest>,
-    /// Whether the last finished build succeeded, and when it ended.
-    last_build: Option<(bool, Instant)>,
+    last_build: Option<Finished>,
     build: Option<Build>,
     cancels: u32,
     /// A new binary waits to be started, for a save noticed then.
@@ -216,20 +230,21 @@ impl Machine {
 
     fn touched(&mut self, since: Instant) {
         if let Some(build) = &mut self.build {
-            build.mixed = true;
+            build.mixed |= !build.repeats;
             return;
         }
-        match self.last_build {
+        let Some(last) = self.last_build else { return };
+        let during = since <= last.at + NOTICED_LATE;
+        if during && last.repeated {
+            return;
+        }
+        if during || !last.succeeded {
             // Some file may have been empty, or half there, when the build came by.
-            Some((succeeded, ended)) if !succeeded || since <= ended => {
-                self.attempted = None;
-                self.since.get_or_insert(since);
-            }
+            self.attempted = None;
+            self.since.get_or_insert(since);
+        } else if matches!(self.process, Process::None) {
             // It has ended by itself, and the user asks for it again.
-            Some(_) if matches!(self.process, Process::None) => {
-                self.fresh.get_or_insert(Some(since));
-            }
-            _ => {}
+            self.fresh.get_or_insert(Some(since));
         }
     }
 
@@ -237,13 +252,11 @@ impl Machine {
         if self.build.is_some() || !self.is_stale() || self.is_cooling(now) {
             return;
         }
-        self.build = Some(Build {
-            digest: self.wanted,
-            since: self.since.take(),
-            cancelled: false,
-            mixed: false,
-            begun: None,
-        });
+        let repeats = self.last_build.is_some_and(|last| last.digest == self.wanted);
+        let since = self.since.take();
+        let build =
+            Build { digest: self.wanted, since, cancelled: false, mixed: false, repeats, begun: None };
+        self.build = Some(build);
         self.effects.push(Effect::Build);
     }
 
@@ -265,7 +278,8 @@ impl Machine {
         }
         self.cancels = 0;
         self.attempted = (!build.mixed).then_some(build.digest);
-        self.last_build = Some((result.is_ok(), now));
+        let (digest, repeated) = (build.digest, build.repeats);
+        self.last_build = Some(Finished { digest, succeeded: result.is_ok(), repeated, at: now });
         match result {
             Ok(()) => {
                 self.tell(Event::Build { ok: true, ms, output: String::new() });

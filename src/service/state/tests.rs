@@ -183,11 +183,38 @@ fn a_build_during_which_something_was_saved_is_followed_by_another() {
     bench.give(1700, Input::Built(Ok(())));
 
     // The save may be noticed only after the build has ended; one that began later is no reason.
-    let during = bench.start + Duration::from_millis(1690);
-    assert_eq!(bench.give(2500, Input::Touched { since: during }), "Build");
-    bench.give(2600, Input::Built(Ok(())));
-    let since = bench.now() + Duration::from_millis(1);
-    assert_eq!(bench.give(2700, Input::Touched { since }), "");
+    bench.save(3000, "b");
+    bench.give(3100, Input::Built(Ok(())));
+    bench.give(3110, Input::Gone { pid: 0 });
+    bench.give(3111, Input::Started { pid: 3 });
+    let at = |ms| bench.start + Duration::from_millis(ms);
+    let (during, later) = (at(3090), at(3400));
+    assert_eq!(bench.give(3500, Input::Touched { since: later }), "");
+    assert_eq!(bench.give(3501, Input::Touched { since: during }), "Build");
+}
+
+#[test]
+fn a_build_that_writes_its_own_sources_again_does_not_go_round_in_circles() {
+    for result in [Ok(()), Err("no".to_owned())] {
+        let mut bench = Bench::running();
+        bench.save(1000, "a");
+        let mut builds = 1;
+        for round in 1..10 {
+            let at = 1000 + round * 1000;
+            let since = bench.start + Duration::from_millis(at);
+            bench.give(at, Input::Touched { since });
+            let ended = bench.give(at + 5, Input::Built(result.clone()));
+            // Its last write is noticed a moment after its end.
+            let since = bench.start + Duration::from_millis(at + 10);
+            let late = bench.give(at + 10, Input::Touched { since });
+            builds += (ended + &late).matches("Build").count();
+            if bench.machine.build.is_none() {
+                break;
+            }
+        }
+        assert_eq!(builds, 2, "{result:?}");
+        assert!(bench.machine.build.is_none());
+    }
 }
 
 #[test]
