@@ -9,6 +9,14 @@ use std::process::Command;
 
 use crate::support::{Project, Up, answer_source};
 
+/// Two services, and more patience than usual: on a loaded machine 20 ms may pass between two steps of one save.
+fn patient() -> Project {
+    let project = Project::tiny(&["api", "beacon"], "");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    project.write("hotwatch.toml", &format!("quiet = \"150ms\"\n{config}"));
+    project
+}
+
 /// Saves something in the second service and waits until it is served; everything before has been dealt with.
 fn beacon(project: &Project, up: &mut Up, round: usize) {
     project.save_answer("beacon", &format!("beacon {round}"));
@@ -112,7 +120,7 @@ fn check_styles(project: &Project, up: &mut Up, styles: &[Style]) {
 
 #[test]
 fn every_way_to_save_a_file_is_one_batch_and_one_restart() {
-    let project = Project::tiny(&["api", "beacon"], "");
+    let project = patient();
     project.commit_all();
     let mut up = project.up();
     up.until_all_ready(&["api", "beacon"]);
@@ -122,7 +130,7 @@ fn every_way_to_save_a_file_is_one_batch_and_one_restart() {
 
 #[test]
 fn directories_that_come_and_go_are_one_batch_each() {
-    let project = Project::tiny(&["api", "beacon"], "");
+    let project = patient();
     fs::create_dir_all(project.beside("moved/deep")).unwrap();
     fs::write(project.beside("moved/deep/x.go"), "package deep\n").unwrap();
     let mut up = project.up();
@@ -158,7 +166,7 @@ fn directories_that_come_and_go_are_one_batch_each() {
 
 #[test]
 fn a_service_directory_may_be_a_link_and_so_may_directories_in_it() {
-    let project = Project::tiny(&["api", "beacon"], "");
+    let project = patient();
     fs::rename(project.path("api"), project.beside("elsewhere")).unwrap();
     symlink(project.beside("elsewhere"), project.path("api")).unwrap();
     project.write("shared/lib.go", "package shared\n");
@@ -178,7 +186,7 @@ fn a_service_directory_may_be_a_link_and_so_may_directories_in_it() {
 
 #[test]
 fn what_changes_no_source_restarts_nothing() {
-    let project = Project::tiny(&["api", "beacon"], "");
+    let project = patient();
     project.write("api/notes.txt", "1");
     project.write("api/testdata/golden.go", "package golden\n");
     project.commit_all();
