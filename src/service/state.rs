@@ -234,11 +234,10 @@ impl Machine {
             return;
         }
         let Some(last) = self.last_build else { return };
-        let during = since <= last.at + NOTICED_LATE;
-        if during && last.repeated {
+        if last.repeated && since <= last.at + NOTICED_LATE {
             return;
         }
-        if during || !last.succeeded {
+        if since <= last.at || !last.succeeded {
             // Some file may have been empty, or half there, when the build came by.
             self.attempted = None;
             self.since.get_or_insert(since);
