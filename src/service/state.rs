@@ -43,6 +43,8 @@ struct Build {
 #[derive(Debug, Clone, Copy)]
 struct Finished {
     digest: Digest,
+    /// Whether that is what it has read, all of it.
+    certain: bool,
     succeeded: bool,
     repeated: bool,
     at: Instant,
@@ -87,8 +89,7 @@ pub struct Machine {
     wanted: Digest,
     /// When the oldest save that no build has read was noticed.
     since: Option<Instant>,
-    /// The identity of what the last finished build read; `None` as well when that is not certain.
-    attempted: Option<Digest>,
+    /// `None` before the first build has ended.
     last_build: Option<Finished>,
     build: Option<Build>,
     cancels: u32,
@@ -112,7 +113,6 @@ impl Machine {
             ending: false,
             wanted: Digest::default(),
             since: None,
-            attempted: None,
             last_build: None,
             build: None,
             cancels: 0,
@@ -183,9 +183,17 @@ impl Machine {
         self.effects.push(Effect::Tell(event));
     }
 
-    /// Whether the last finished build read something else than what is there now.
+    /// Whether the last finished build read something else than what is there now, or may have.
     fn is_stale(&self) -> bool {
-        self.attempted != Some(self.wanted)
+        self.last_build.is_none_or(|last| !last.certain || last.digest != self.wanted)
+    }
+
+    /// The save that was waiting has turned out to change nothing.
+    fn back_to_last_build(&mut self) {
+        self.since = None;
+        self.cancels = 0;
+        let reason = "the content is back to what the last build read; nothing to do".to_owned();
+        self.tell(Event::Verdict { rung: Rung::Nothing, reason });
     }
 
     fn is_cooling(&self, now: Instant) -> bool {
@@ -212,11 +220,7 @@ impl Machine {
                 let reason = "a newer save changed what it reads".to_owned();
                 self.tell(Event::Cancelled { reason });
             }
-            None if !stale => {
-                self.since = None;
-                let reason = "the content is back to what the last build read; nothing to do".to_owned();
-                self.tell(Event::Verdict { rung: Rung::Nothing, reason });
-            }
+            None if !stale => self.back_to_last_build(),
             None => {
                 let left = self.cooldown_until.map(|until| until.saturating_duration_since(now));
                 if let Some(left) = left.filter(|left| !left.is_zero()) {
@@ -233,13 +237,13 @@ impl Machine {
             build.mixed |= !build.repeats;
             return;
         }
-        let Some(last) = self.last_build else { return };
+        let Some(last) = &mut self.last_build else { return };
         if last.repeated && since <= last.at + NOTICED_LATE {
             return;
         }
         if since <= last.at || !last.succeeded {
             // Some file may have been empty, or half there, when the build came by.
-            self.attempted = None;
+            last.certain = false;
             self.since.get_or_insert(since);
         } else if matches!(self.process, Process::None) {
             // It has ended by itself, and the user asks for it again.
@@ -269,16 +273,18 @@ impl Machine {
             // The save it was made for is still waiting, and is older than the one that cancelled it.
             self.since = build.since.or(self.since);
             if !self.is_stale() {
-                self.since = None;
-                let reason = "the content is back to what the last build read; nothing to do".to_owned();
-                self.tell(Event::Verdict { rung: Rung::Nothing, reason });
+                self.back_to_last_build();
             }
             return;
         }
         self.cancels = 0;
-        self.attempted = (!build.mixed).then_some(build.digest);
-        let (digest, repeated) = (build.digest, build.repeats);
-        self.last_build = Some(Finished { digest, succeeded: result.is_ok(), repeated, at: now });
+        self.last_build = Some(Finished {
+            digest: build.digest,
+            certain: !build.mixed,
+            succeeded: result.is_ok(),
+            repeated: build.repeats,
+            at: now,
+        });
         match result {
             Ok(()) => {
                 self.tell(Event::Build { ok: true, ms, output: String::new() });
