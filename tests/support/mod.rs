@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -155,11 +156,15 @@ pub fn answer_source(answer: &str) -> String {
     format!("package main\n\nconst answer = {answer:?}\n")
 }
 
-/// So many free ports, all different.
+/// So many free ports, all different, and given to one test only. They lie below the range from which the
+/// system takes ports for outgoing connections, so that none is taken before a service listens there.
 pub fn free_ports(count: usize) -> Vec<u16> {
-    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let listeners: Vec<TcpListener> = (0..count).map(bind).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let candidates = std::iter::repeat_with(|| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id().wrapping_mul(37) % 10_000;
+        u16::try_from(21_000 + step % 10_000).unwrap()
+    });
+    candidates.filter(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()).take(count).collect()
 }
 
 /// Copies a directory.
