@@ -4,7 +4,9 @@ mod cache;
 pub mod check;
 mod demo;
 mod events;
+mod lister;
 mod order;
+mod saves;
 mod supervisor;
 mod up;
 

@@ -6,14 +6,28 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-/// The identity of a file's content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Content(u64);
+use crate::source::{Head, Source};
+
+/// The identity of a file's content: as bytes, and as what it means to a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    bytes: u64,
+    /// Of Go sources: without comments and formatting.
+    meaning: u64,
+    /// Of Go sources: what decides which other files belong to the program.
+    head: u64,
+}
 
 impl Content {
-    /// The identity of `bytes`.
+    /// The identity of `bytes`, which were read from a file of any kind.
     pub fn of(bytes: &[u8]) -> Content {
-        Content(xxh3_64(bytes))
+        let bytes = xxh3_64(bytes);
+        Content { bytes, meaning: bytes, head: 0 }
+    }
+
+    /// The identity of `bytes`, which are the Go source `source`.
+    pub fn of_source(bytes: &[u8], source: &Source) -> Content {
+        Content { bytes: xxh3_64(bytes), meaning: source.code, head: source.head.fingerprint() }
     }
 }
 
@@ -26,6 +40,20 @@ pub struct Change {
     pub before: Option<Content>,
     /// Its content now; `None` when it is gone.
     pub after: Option<Content>,
+    /// What a Go source says at its head now.
+    pub head: Option<Head>,
+}
+
+impl Change {
+    /// Whether it means the same to a build as before: only comments or formatting differ.
+    pub fn is_cosmetic(&self) -> bool {
+        self.before.zip(self.after).is_some_and(|(before, after)| before.meaning == after.meaning)
+    }
+
+    /// Whether other files may belong to the program than before.
+    pub fn changes_the_head(&self) -> bool {
+        self.before.map(|before| before.head) != self.after.map(|after| after.head)
+    }
 }
 
 /// The identity of a set of files with their contents.
@@ -33,58 +61,76 @@ pub struct Change {
 pub struct Digest(u128);
 
 impl Digest {
-    /// Adds `path` with `content` to the set.
+    /// Adds `path` with the meaning of `content` to the set.
     pub fn add(&mut self, path: &Path, content: Content) {
         self.0 = self.0.wrapping_add(term(path, content));
     }
 
-    /// Applies `change` to the set.
-    pub fn apply(&mut self, change: &Change) {
-        if let Some(before) = change.before {
-            self.0 = self.0.wrapping_sub(term(&change.path, before));
-        }
-        if let Some(after) = change.after {
-            self.add(&change.path, after);
-        }
+    /// Both sets together.
+    #[must_use]
+    pub fn with(self, other: Digest) -> Digest {
+        Digest(self.0.wrapping_add(other.0))
+    }
+
+    /// Takes `path` with the meaning of `content` out of the set.
+    pub fn remove(&mut self, path: &Path, content: Content) {
+        self.0 = self.0.wrapping_sub(term(path, content));
     }
 }
 
 fn term(path: &Path, content: Content) -> u128 {
-    xxh3_128_with_seed(path.as_os_str().as_encoded_bytes(), content.0)
+    xxh3_128_with_seed(path.as_os_str().as_encoded_bytes(), content.meaning)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source;
 
-    fn change(path: &str, before: Option<&str>, after: Option<&str>) -> Change {
-        let content = |text: &str| Content::of(text.as_bytes());
-        Change { path: path.into(), before: before.map(content), after: after.map(content) }
+    fn content(text: &str) -> Content {
+        Content::of(text.as_bytes())
     }
 
     #[test]
     fn there_and_back_again_is_the_same() {
+        let (a, b) = (Path::new("a.go"), Path::new("b.go"));
         let mut digest = Digest::default();
-        digest.add(Path::new("a.go"), Content::of(b"1"));
-        digest.add(Path::new("b.go"), Content::of(b"2"));
+        digest.add(a, content("1"));
+        digest.add(b, content("2"));
         let start = digest;
-        digest.apply(&change("a.go", Some("1"), Some("x")));
-        let edited = digest;
-        assert_ne!(edited, start);
-        digest.apply(&change("c.go", None, Some("3")));
-        digest.apply(&change("a.go", Some("x"), Some("1")));
-        digest.apply(&change("c.go", Some("3"), None));
+        digest.remove(a, content("1"));
+        digest.add(a, content("x"));
+        assert_ne!(digest, start);
+        digest.remove(a, content("x"));
+        digest.add(a, content("1"));
         assert_eq!(digest, start);
     }
 
     #[test]
     fn swapped_contents_differ() {
         let mut one = Digest::default();
-        one.add(Path::new("a"), Content::of(b"1"));
-        one.add(Path::new("b"), Content::of(b"2"));
+        one.add(Path::new("a"), content("1"));
+        one.add(Path::new("b"), content("2"));
         let mut other = Digest::default();
-        other.add(Path::new("a"), Content::of(b"2"));
-        other.add(Path::new("b"), Content::of(b"1"));
+        other.add(Path::new("a"), content("2"));
+        other.add(Path::new("b"), content("1"));
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_change_may_be_one_of_comments_of_code_or_of_the_head() {
+        let content =
+            |text: &str| Some(Content::of_source(text.as_bytes(), &source::scan(text.as_bytes()).unwrap()));
+        let old = content("package a\n\nfunc f() {}\n");
+        let table = [
+            ("package a\n\n// f does it.\nfunc  f() { }\n", true, false),
+            ("package a\n\nfunc g() {}\n", false, false),
+            ("package a\n\nimport _ \"b\"\n\nfunc f() {}\n", false, true),
+            ("//go:build linux\n\npackage a\n\nfunc f() {}\n", false, true),
+        ];
+        for (text, cosmetic, head) in table {
+            let change = Change { path: "a.go".into(), before: old, after: content(text), head: None };
+            assert_eq!((change.is_cosmetic(), change.changes_the_head()), (cosmetic, head), "{text}");
+        }
     }
 }

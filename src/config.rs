@@ -4,16 +4,17 @@
 
 mod env;
 mod file;
+mod globs;
 mod resolve;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use globset::GlobSet;
 use hotwatch_platform::process::Signal;
 
 use crate::name::Name;
+pub use globs::Globs;
 use resolve::Source;
 
 /// The file that is looked for.
@@ -22,6 +23,8 @@ pub const FILE_NAME: &str = "hotwatch.toml";
 /// A backend to run.
 #[derive(Debug)]
 pub struct Config {
+    /// The files that all of this was read from: the config file and the env files.
+    pub files: Vec<PathBuf>,
     /// The directory of that file, canonical.
     pub root: PathBuf,
     /// Where log files go.
@@ -35,7 +38,7 @@ pub struct Config {
 }
 
 /// A service to run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// Its name.
     pub name: Name,
@@ -51,8 +54,16 @@ pub struct Service {
     pub args: Vec<String>,
     /// Variables added to the environment that it inherits.
     pub env: BTreeMap<String, String>,
-    /// The build command; `{out}` stands for the binary to make.
-    pub build: Vec<String>,
+    /// The main package, as the go command takes it in `dir`; `None` when the config does not say.
+    pub package: Option<String>,
+    /// Whether binaries that hotwatch builds by itself keep what debuggers need.
+    pub debug_info: bool,
+    /// What runs before a build, in order.
+    pub pre_build: Vec<Step>,
+    /// How the binary is made.
+    pub build: Build,
+    /// What runs; `{out}` stands for the binary.
+    pub run: Vec<String>,
     /// Indices, in start order, of the services that must be ready first.
     pub depends_on: Vec<usize>,
     /// When it counts as ready.
@@ -69,6 +80,36 @@ pub struct Service {
     pub gitignore: bool,
 }
 
+impl Service {
+    /// Globs of files that have to be watched beside Go sources.
+    pub fn watched_globs(&self) -> impl Iterator<Item = &Globs> {
+        let steps = self.pre_build.iter().flat_map(|step| [&step.inputs, &step.outputs]);
+        std::iter::once(&self.patterns.include).chain(steps).filter(|globs| !globs.is_empty())
+    }
+}
+
+/// How a service's binary is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Build {
+    /// By `go build`, with the flags that hotwatch thinks best.
+    Go,
+    /// By this command; `{out}` stands for the binary.
+    Command(Vec<String>),
+    /// Not at all: what runs is there already.
+    None,
+}
+
+/// A command that generates files before a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The command, run in the service's directory.
+    pub run: Vec<String>,
+    /// The files that it reads: it runs when they have changed.
+    pub inputs: Globs,
+    /// The files that it writes: they start no second round.
+    pub outputs: Globs,
+}
+
 /// When a service counts as ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ready {
@@ -80,15 +121,13 @@ pub enum Ready {
     Started,
 }
 
-/// Globs relative to a service's directory.
-#[derive(Debug, Clone, Default)]
+/// Which files of a service's directory count besides Go sources, and which do not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patterns {
     /// Files that count although they are no Go sources.
-    pub include: GlobSet,
+    pub include: Globs,
     /// Files that do not count.
-    pub exclude: GlobSet,
-    /// The fixed directories that the include globs start with: entered even where they would be left out.
-    pub include_dirs: Vec<PathBuf>,
+    pub exclude: Globs,
 }
 
 /// What is wrong with a configuration.
@@ -134,7 +173,9 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
     let source = Source { shown: path, text: &text };
     let parsed: file::File = toml::from_str(&text).map_err(|error| source.toml_error(&error))?;
     let root = file.parent().unwrap_or(Path::new("/")).to_owned();
-    source.resolve(parsed, root, environment)
+    let mut config = source.resolve(parsed, root, environment)?;
+    config.files.push(file);
+    Ok(config)
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 //! The go command: where it is, and what it is asked to do. Nothing outside this module knows it.
 
 pub mod build;
+pub mod build_id;
+pub mod command;
+mod diagnostic;
+pub mod list;
+mod run;
+pub mod slots;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,6 +19,13 @@ pub fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
         file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
     };
     std::env::split_paths(path).map(|dir| dir.join(program)).find(executable)
+}
+
+/// The flags that the environment, or the user's settings of the go command, add to each of its commands; nothing
+/// if it cannot be asked.
+pub fn flags() -> String {
+    let output = Command::new("go").args(["env", "GOFLAGS"]).output();
+    output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// What the go command at `go` says of its version, as in `go1.26.1 linux/amd64`.

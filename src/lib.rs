@@ -4,6 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+// What a Go source file says.
+mod source;
+
 // Vocabulary: plain data.
 mod change;
 mod name;
@@ -15,8 +18,12 @@ mod config;
 mod watch;
 
 // Decisions: pure.
+mod area;
 mod classify;
+mod constraint;
 mod debounce;
+mod embed;
+mod graph;
 mod plan;
 
 // Means: each owns one outside tool.

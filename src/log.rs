@@ -7,7 +7,7 @@ pub mod terminal;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use crate::record::{Event, Level, Record, Rung, Told};
+use crate::record::{Diagnostic, Event, Failure, Level, Record, Rung, Split, Told};
 
 /// One way of showing records.
 pub trait View: Send {
@@ -111,15 +111,13 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
         Event::Building => (Tone::Quiet, "building".to_owned()),
         Event::StillBuilding { ms } => (Tone::Quiet, format!("still building after {}", duration(*ms))),
         Event::Build { ok: true, ms, .. } => (Tone::Quiet, format!("built in {}", duration(*ms))),
-        Event::Build { ok: false, ms, output } => {
-            (Tone::Bad, format!("build failed after {}\n{output}", duration(*ms)))
-        }
+        Event::Build { ok: false, ms, failure } => (Tone::Bad, failed(*ms, failure)),
         Event::Cancelled { reason } => (Tone::Reload, format!("build cancelled: {reason}")),
-        Event::Restarted { old_pid: Some(old), pid, ms } => {
-            (Tone::Reload, format!("restarted in {}, PID {old} -> {pid}", duration(*ms)))
+        Event::Restarted { old_pid: Some(old), pid, ms, split } => {
+            (Tone::Reload, format!("restarted in {}, PID {old} -> {pid} ({})", duration(*ms), parts(split)))
         }
-        Event::Restarted { old_pid: None, pid, ms } => {
-            (Tone::Reload, format!("running again after {}, PID {pid}", duration(*ms)))
+        Event::Restarted { old_pid: None, pid, ms, split } => {
+            (Tone::Reload, format!("running again after {}, PID {pid} ({})", duration(*ms), parts(split)))
         }
         Event::Exited { pid, code: Some(code), .. } => {
             (Tone::Bad, format!("PID {pid} exited with code {code}; the next save starts it again"))
@@ -133,6 +131,31 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
         Event::Notice { level: Level::Warning, message } => (Tone::Warning, message.clone()),
         Event::Notice { level: Level::Error, message } => (Tone::Bad, message.clone()),
     })
+}
+
+/// A failed build: one line for all of it, then every complaint with a path that can be clicked on.
+fn failed(ms: u64, failure: &Failure) -> String {
+    let mut text = format!("build failed after {}: {}", duration(ms), failure.summary);
+    for diagnostic in &failure.diagnostics {
+        let Diagnostic { path, line, column, message } = diagnostic;
+        let column = column.map(|column| format!(":{column}")).unwrap_or_default();
+        text += &format!("\n{}:{line}{column}: {}", path.display(), message.replace('\n', "\n    "));
+    }
+    failure.rest.iter().for_each(|rest| text += &format!("\n{rest}"));
+    text
+}
+
+/// Where the time of a restart went, with what took none left out.
+fn parts(split: &Split) -> String {
+    let parts = [
+        ("wait", split.wait_ms),
+        ("build", split.build_ms),
+        ("stop", split.stop_ms),
+        ("start", split.start_ms),
+        ("ready", split.ready_ms),
+    ];
+    let shown = parts.iter().filter(|(_, ms)| *ms > 0).map(|(name, ms)| format!("{name} {}", duration(*ms)));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// Milliseconds as people read them.

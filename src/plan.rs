@@ -1,36 +1,77 @@
-//! Which services a batch of changes concerns, and what it leads to for each. Knows which directory belongs to
-//! which service, and keeps the digest of each service's inputs. Pure: contents arrive as data.
+//! What a batch of changes leads to, service by service. Brings together what belongs to a service (its program
+//! by the package graph, otherwise the Go sources in its directory, and what its config names) and keeps the
+//! digest of all its inputs. Pure: contents and listings arrive as data.
 
-use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-use crate::change::{Change, Digest};
-use crate::classify::{Class, classify, is_go_source};
-use crate::config::{Config, Patterns};
+use crate::area::Areas;
+use crate::change::{Change, Content, Digest};
+use crate::classify::is_go_source;
+use crate::config::{Build, Config, Patterns, Service, Step};
+use crate::graph::{Asked, Graph, Listing, Role};
 
 /// Who is built from what.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Plan {
-    patterns: Vec<Patterns>,
-    /// One per service, by index. They start at nothing: only their differences are ever looked at.
-    digests: Vec<Digest>,
-    areas: Vec<Area>,
+    /// The project's directory, for messages.
+    root: PathBuf,
+    areas: Areas,
+    graph: Graph,
+    services: Vec<Inputs>,
 }
 
-/// A directory that belongs to a service.
-#[derive(Debug, Clone)]
-struct Area {
-    service: usize,
-    /// The directory, canonical.
-    dir: PathBuf,
-    /// Whether a link in the service's directory leads here.
-    linked: bool,
-    /// Whether it is the top of a Go module: then what is in it is no part of a module around it.
-    is_module: bool,
-    /// Where the service sees it, relative to its own directory: empty but for links.
-    prefix: PathBuf,
-    /// The same for messages, as the config writes it.
-    shown: PathBuf,
+/// What is kept of a service.
+#[derive(Debug)]
+struct Inputs {
+    patterns: Patterns,
+    steps: Vec<Step>,
+    /// Whether every Go source in its directory counts, as long as its program is not known.
+    by_directory: bool,
+    /// Of what its program is made of. Without a listing it starts at nothing: only differences are ever looked
+    /// at.
+    program: Digest,
+    /// Of everything else that counts; starts at nothing as well.
+    others: Digest,
+}
+
+/// What a file is to a service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Part {
+    /// The program is made of it.
+    program: bool,
+    /// The config names it: what runs may read it by itself.
+    included: bool,
+    /// A step before the build writes it.
+    generated: bool,
+    /// A step before the build reads it.
+    feeds: bool,
+    /// It says which modules there are.
+    is_module_file: bool,
+    /// It belongs to a package of the program, but is not built in.
+    idle: Option<Idle>,
+}
+
+/// Why a file that belongs to a package of a program is not built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Idle {
+    /// It is a test.
+    Test,
+    /// Build constraints leave it out.
+    Excluded,
+}
+
+impl Part {
+    fn counts(self) -> bool {
+        self.program || self.included || self.feeds
+    }
+
+    /// Whether `change` may have other files belong to the program.
+    fn decides(self, change: &Change) -> bool {
+        self.is_module_file
+            || ((self.program || self.idle == Some(Idle::Excluded)) && change.changes_the_head())
+    }
 }
 
 /// A service that a batch concerns.
@@ -42,94 +83,261 @@ pub struct Affected {
     pub paths: Vec<String>,
     /// The identity of all its inputs now.
     pub digest: Digest,
+    /// What follows.
+    pub lead: Lead,
+}
+
+/// What a change leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lead {
+    /// A build.
+    Build {
+        /// Whether to restart even if the program turns out to be the same: it reads what changed by itself.
+        restart: bool,
+        /// Whether all of it was written by the steps before a build.
+        generated: bool,
+    },
+    /// Nothing: only comments or formatting differ.
+    Cosmetic,
+    /// Nothing: it is not built in.
+    Idle(Idle),
+}
+
+/// What a batch leads to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// For whom.
+    pub affected: Vec<Affected>,
+    /// The steps before builds whose inputs changed, as pairs of service and step.
+    pub steps: BTreeSet<(usize, usize)>,
+    /// The services whose programs may consist of other files now.
+    pub relist: BTreeSet<usize>,
 }
 
 impl Plan {
-    /// The plan for `config`'s services.
-    pub fn new(config: &Config) -> Plan {
-        let area = |(service, at): (usize, &crate::config::Service)| Area {
-            service,
-            dir: at.dir.clone(),
-            linked: false,
-            is_module: at.is_module,
-            prefix: PathBuf::new(),
-            shown: Path::new(&at.dir_as_written)
-                .components()
-                .filter(|&part| part != Component::CurDir)
-                .collect(),
+    /// The plan for `config`'s services, of which those in `listed` will have a listing. For the others all Go
+    /// sources in their directories count.
+    pub fn new(config: &Config, listed: &BTreeSet<usize>) -> Plan {
+        let inputs = |(index, service): (usize, &Service)| Inputs {
+            patterns: service.patterns.clone(),
+            steps: service.pre_build.clone(),
+            by_directory: service.build != Build::None && !listed.contains(&index),
+            program: Digest::default(),
+            others: Digest::default(),
         };
         Plan {
-            patterns: config.services.iter().map(|service| service.patterns.clone()).collect(),
-            digests: vec![Digest::default(); config.services.len()],
-            areas: config.services.iter().enumerate().map(area).collect(),
+            root: config.root.clone(),
+            areas: Areas::new(config),
+            graph: Graph::new(config.services.len()),
+            services: config.services.iter().enumerate().map(inputs).collect(),
         }
     }
 
-    /// Takes note that the link at `link` leads to the directory `target`; it belongs to whom the link belongs.
+    /// The package graph, as far as it is known.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Takes note that the link at `link` leads to the directory `target`.
     pub fn add_link(&mut self, link: &Path, target: &Path) {
-        let linked = |(area, relative): (&Area, PathBuf)| Area {
-            service: area.service,
-            dir: target.to_owned(),
-            linked: true,
-            is_module: false,
-            shown: area.shown.join(&relative),
-            prefix: relative,
-        };
-        let linked: Vec<Area> = self.owners(link).into_iter().map(linked).collect();
-        self.areas.extend(linked);
+        self.areas.add_link(link, target);
     }
 
-    /// Whether any service may be built from a file of this path. Asked for every file of the tree while it is
-    /// first read, so what most files fail by comes first.
-    pub fn may_count(&self, path: &Path) -> bool {
-        let is_go = path.file_name().and_then(|name| name.to_str()).is_some_and(is_go_source);
-        if !is_go && self.patterns.iter().all(|patterns| patterns.include.is_empty()) {
-            return false;
+    /// Takes in a listing; see [`Graph::set`].
+    pub fn list(&mut self, query: usize, listing: Listing, asked: &Asked) {
+        self.graph.set(query, listing, asked);
+    }
+
+    /// Counts every Go source in the directory of `service` from now on, since it cannot be listed.
+    pub fn go_by_directory(&mut self, service: usize) {
+        self.services[service].by_directory = true;
+    }
+
+    /// Whether the file `path` has to be looked at.
+    pub fn is_of_interest(&self, path: &Path) -> bool {
+        self.parts(path).values().any(|part| part.counts() || part.generated || part.idle.is_some())
+    }
+
+    /// Adds up anew what the program of `service` is made of, after a listing; `content` tells what is known of
+    /// a file. Returns the digest of all its inputs before and after: they differ when other files belong to it,
+    /// which is no change of a file.
+    pub fn rebase(&mut self, service: usize, content: &dyn Fn(&Path) -> Option<Content>) -> (Digest, Digest) {
+        let before = self.digest(service);
+        if self.graph.knows(service) {
+            let mut program = Digest::default();
+            for path in self.graph.files(service) {
+                content(&path).into_iter().for_each(|content| program.add(&path, content));
+            }
+            program.add(Path::new(""), Content::of(&self.graph.identity(service).to_le_bytes()));
+            self.services[service].program = program;
         }
-        let owners = self.owners(path);
-        // Behind a link nobody owns the path until the link is known.
-        if owners.is_empty() { is_go } else { owners.iter().any(|owner| self.counts(owner)) }
+        (before, self.digest(service))
+    }
+
+    /// The identity of all inputs of `service`.
+    pub fn digest(&self, service: usize) -> Digest {
+        let inputs = &self.services[service];
+        inputs.program.with(inputs.others)
     }
 
     /// The services that `changes` concern, with their new digests.
-    pub fn apply(&mut self, changes: &[Change]) -> Vec<Affected> {
-        let mut paths: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    pub fn apply(&mut self, changes: &[Change]) -> Outcome {
+        let mut outcome = Outcome::default();
         for change in changes {
-            for (service, shown) in self.counting(&change.path) {
-                self.digests[service].apply(change);
-                paths.entry(service).or_default().push(shown);
+            let before = self.parts(&change.path);
+            self.graph.learn(&change.path, change.head.as_ref());
+            for (service, part) in self.parts(&change.path) {
+                // What is not there is no part of anything, whatever its name.
+                let part = if change.after.is_some() { part } else { Part::default() };
+                let was =
+                    before.get(&service).copied().filter(|_| change.before.is_some()).unwrap_or_default();
+                self.count(service, change, was, part);
+                let Some(lead) = lead(change, was, part) else { continue };
+                if lead != Lead::Cosmetic && part.feeds {
+                    outcome.steps.extend(self.fed(service, &change.path).map(|step| (service, step)));
+                }
+                if was.decides(change) || part.decides(change) {
+                    outcome.relist.insert(service);
+                }
+                let paths = vec![self.shown(service, &change.path)];
+                outcome.absorb_one(Affected { service, paths, digest: self.digest(service), lead });
             }
         }
-        let affected = |(service, paths)| Affected { service, paths, digest: self.digests[service] };
-        paths.into_iter().map(affected).collect()
+        outcome
     }
 
-    /// The services that are built from `path`, each once, and how each of them shows it.
-    pub fn counting(&self, path: &Path) -> BTreeMap<usize, String> {
-        let mut shown = BTreeMap::new();
-        for (area, relative) in self.owners(path).into_iter().filter(|owner| self.counts(owner)) {
-            let inside = relative.strip_prefix(&area.prefix).unwrap_or(&relative);
-            shown.entry(area.service).or_insert_with(|| area.shown.join(inside).display().to_string());
+    fn count(&mut self, service: usize, change: &Change, before: Part, after: Part) {
+        let Inputs { program, others, .. } = &mut self.services[service];
+        for (part, content, add) in [(before, change.before, false), (after, change.after, true)] {
+            let Some(content) = content.filter(|_| part.counts()) else { continue };
+            let digest = if part.program { &mut *program } else { &mut *others };
+            if add {
+                digest.add(&change.path, content);
+            } else {
+                digest.remove(&change.path, content);
+            }
         }
-        shown
     }
 
-    fn counts(&self, (area, relative): &(&Area, PathBuf)) -> bool {
-        classify(relative, &self.patterns[area.service]) == Class::Source
-    }
-
-    /// Whom `path` belongs to, each with the path relative to its service's directory. Of nested directories
-    /// the inner ones come first, and those around a module have no part in what is in it.
-    fn owners(&self, path: &Path) -> Vec<(&Area, PathBuf)> {
-        let mut holders: Vec<&Area> = self.areas.iter().filter(|area| path.starts_with(&area.dir)).collect();
-        holders.sort_by_key(|area| std::cmp::Reverse(area.dir.as_os_str().len()));
-        let module = holders.iter().copied().find(|area| area.is_module && !area.linked);
-        let around = |area: &Area| {
-            module.is_some_and(|module| area.dir != module.dir && module.dir.starts_with(&area.dir))
+    /// The services that the file `path` is something to that a save of it may matter for, and how each of them
+    /// shows it; with the reason where it is not built in.
+    pub fn concerned(&self, path: &Path) -> BTreeMap<usize, (String, Option<Idle>)> {
+        let of_interest = |(service, part): (usize, Part)| {
+            let idle = part.idle.filter(|_| !part.counts());
+            (part.counts() || idle.is_some()).then(|| (service, (self.shown(service, path), idle)))
         };
-        holders.retain(|area| area.linked || !around(area));
-        let relative = |area: &Area| area.prefix.join(path.strip_prefix(&area.dir).unwrap_or(path));
-        holders.into_iter().map(|area| (area, relative(area))).collect()
+        self.parts(path).into_iter().filter_map(of_interest).collect()
+    }
+
+    /// The steps of `service` that read the file `path`.
+    fn fed(&self, service: usize, path: &Path) -> impl Iterator<Item = usize> {
+        let owners = self.areas.owners(path).into_iter().filter(|owner| owner.service == service);
+        let relative: Vec<PathBuf> = owners.map(|owner| owner.relative).collect();
+        let steps = self.services[service].steps.iter().enumerate();
+        let fed = steps.filter(|(_, step)| relative.iter().any(|path| step.inputs.is_match(path)));
+        fed.map(|(index, _)| index).collect::<Vec<_>>().into_iter()
+    }
+
+    /// What the file `path` is to the services that it is anything to.
+    fn parts(&self, path: &Path) -> BTreeMap<usize, Part> {
+        let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
+        let mut excluded = BTreeSet::new();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        for owner in self.areas.owners(path) {
+            let inputs = &self.services[owner.service];
+            let part = parts.entry(owner.service).or_default();
+            if inputs.patterns.exclude.is_match(&owner.relative) {
+                excluded.insert(owner.service);
+                continue;
+            }
+            let by_directory = inputs.by_directory && !self.graph.knows(owner.service);
+            part.program |= by_directory && is_go_source(name);
+            part.included |= inputs.patterns.include.is_match(&owner.relative);
+            part.generated |= inputs.steps.iter().any(|step| step.outputs.is_match(&owner.relative));
+            part.feeds |= inputs.steps.iter().any(|step| step.inputs.is_match(&owner.relative));
+        }
+        for service in 0..self.services.len() {
+            match self.graph.role(service, path) {
+                Role::None => {}
+                Role::Source => parts.entry(service).or_default().program = true,
+                Role::Module => {
+                    let part = parts.entry(service).or_default();
+                    (part.program, part.is_module_file) = (true, true);
+                }
+                Role::Test => parts.entry(service).or_default().idle = Some(Idle::Test),
+                Role::Excluded => parts.entry(service).or_default().idle = Some(Idle::Excluded),
+            }
+        }
+        parts.retain(|service, part| !excluded.contains(service) && *part != Part::default());
+        parts
+    }
+
+    /// How the file `path` is shown where `service` is concerned.
+    pub fn shown(&self, service: usize, path: &Path) -> String {
+        let owner = self.areas.owners(path).into_iter().find(|owner| owner.service == service);
+        let shown = owner
+            .map_or_else(|| path.strip_prefix(&self.root).unwrap_or(path).to_owned(), |owner| owner.shown);
+        shown.display().to_string()
+    }
+}
+
+impl Outcome {
+    /// Takes in what a later part of the same batch leads to.
+    pub fn absorb(&mut self, later: Outcome) {
+        later.affected.into_iter().for_each(|one| self.absorb_one(one));
+        self.steps.extend(later.steps);
+        self.relist.extend(later.relist);
+    }
+
+    fn absorb_one(&mut self, later: Affected) {
+        let Some(one) = self.affected.iter_mut().find(|one| one.service == later.service) else {
+            return self.affected.push(later);
+        };
+        // What leads to nothing is not worth a word beside what leads to something.
+        match later.lead.weight().cmp(&one.lead.weight()) {
+            Ordering::Greater => one.paths = later.paths,
+            Ordering::Equal => one
+                .paths
+                .extend(later.paths.into_iter().filter(|path| !one.paths.contains(path)).collect::<Vec<_>>()),
+            Ordering::Less => {}
+        }
+        one.lead = one.lead.and(later.lead);
+        one.digest = later.digest;
+    }
+}
+
+impl Lead {
+    /// Heavier ones hide lighter ones.
+    fn weight(self) -> u8 {
+        match self {
+            Lead::Idle(_) => 0,
+            Lead::Cosmetic => 1,
+            Lead::Build { .. } => 2,
+        }
+    }
+
+    /// What both together lead to.
+    fn and(self, other: Lead) -> Lead {
+        match (self, other) {
+            (Lead::Build { restart, generated }, Lead::Build { restart: also, generated: both }) => {
+                Lead::Build { restart: restart || also, generated: generated && both }
+            }
+            (one, other) if other.weight() > one.weight() => other,
+            (one, _) => one,
+        }
+    }
+}
+
+/// What `change` leads to for a service to which the file `was` and now `is` a part; nothing when it is, and was,
+/// none.
+fn lead(change: &Change, was: Part, is: Part) -> Option<Lead> {
+    match (was.counts(), is.counts()) {
+        (true, true) if change.is_cosmetic() => Some(Lead::Cosmetic),
+        (false, false) => is.idle.or(was.idle).map(Lead::Idle),
+        _ => {
+            let restart = was.included || is.included;
+            Some(Lead::Build { restart, generated: is.generated && !restart })
+        }
     }
 }
 
@@ -145,82 +353,4 @@ pub fn list(paths: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::change::Content;
-
-    fn plan(services: &[(&str, &str)]) -> Plan {
-        let area = |(service, (dir, shown)): (usize, &(&str, &str))| Area {
-            service,
-            dir: PathBuf::from(dir),
-            linked: false,
-            is_module: !dir.ends_with("-part"),
-            prefix: PathBuf::new(),
-            shown: PathBuf::from(shown),
-        };
-        Plan {
-            patterns: vec![Patterns::default(); services.len()],
-            digests: vec![Digest::default(); services.len()],
-            areas: services.iter().enumerate().map(area).collect(),
-        }
-    }
-
-    fn created(path: &str) -> Change {
-        Change { path: path.into(), before: None, after: Some(Content::of(path.as_bytes())) }
-    }
-
-    fn affected(plan: &mut Plan, paths: &[&str]) -> Vec<(usize, String)> {
-        let changes: Vec<_> = paths.iter().map(|path| created(path)).collect();
-        plan.apply(&changes).into_iter().map(|one| (one.service, one.paths.join(" "))).collect()
-    }
-
-    #[test]
-    fn a_change_concerns_whom_it_lies_with() {
-        let services = [("/p", ""), ("/p/a", "a"), ("/p/ab", "ab"), ("/p/a", "a"), ("/p/b-part", "b-part")];
-        let mut plan = plan(&services);
-        let table: &[(&str, &[(usize, &str)])] = &[
-            ("/p/x.go", &[(0, "x.go")]),
-            ("/p/a/x.go", &[(1, "a/x.go"), (3, "a/x.go")]),
-            ("/p/ab/x.go", &[(2, "ab/x.go")]),
-            // No module of its own: the module around it may import it.
-            ("/p/b-part/x.go", &[(0, "b-part/x.go"), (4, "b-part/x.go")]),
-            ("/p/a/x_test.go", &[]),
-            ("/q/x.go", &[]),
-        ];
-        for (path, expected) in table {
-            let expected: Vec<_> =
-                expected.iter().map(|&(service, path)| (service, path.to_owned())).collect();
-            assert_eq!(affected(&mut plan, &[path]), expected, "{path}");
-            assert_eq!(plan.may_count(Path::new(path)), !expected.is_empty() || path.starts_with("/q"));
-        }
-    }
-
-    #[test]
-    fn linked_directories_belong_to_whom_the_link_belongs() {
-        let mut plan = plan(&[("/p/a", "services/a"), ("/p/b", "services/b")]);
-        plan.add_link(Path::new("/p/a/shared"), Path::new("/p/lib"));
-        plan.add_link(Path::new("/p/b/x/lib"), Path::new("/p/lib"));
-        let expected = [(0, "services/a/shared/y.go".to_owned()), (1, "services/b/x/lib/y.go".to_owned())];
-        assert_eq!(affected(&mut plan, &["/p/lib/y.go"]), expected);
-    }
-
-    #[test]
-    fn a_directory_of_one_service_may_be_linked_into_another_and_counts_once_each() {
-        let mut plan = plan(&[("/p/a", "a"), ("/p/b", "b")]);
-        plan.add_link(Path::new("/p/a/shared"), Path::new("/p/b/pkg"));
-        plan.add_link(Path::new("/p/b/again"), Path::new("/p/b/pkg"));
-        let both = [(0, "a/shared/y.go".to_owned()), (1, "b/again/y.go".to_owned())];
-        assert_eq!(affected(&mut plan, &["/p/b/pkg/y.go"]), both);
-    }
-
-    #[test]
-    fn only_the_services_of_a_batch_are_affected_and_there_and_back_is_the_same() {
-        let mut plan = plan(&[("/p/a", "a"), ("/p/b", "b")]);
-        let first = plan.apply(&[created("/p/a/1.go"), created("/p/a/2.go")]).remove(0);
-        assert_eq!(first.paths, ["a/1.go", "a/2.go"]);
-        let gone = Change { after: None, before: created("/p/a/2.go").after, ..created("/p/a/2.go") };
-        let second = plan.apply(&[gone]).remove(0);
-        assert_ne!(first.digest, second.digest);
-        assert_eq!(plan.apply(&[created("/p/a/2.go")])[0].digest, first.digest);
-    }
-}
+mod tests;

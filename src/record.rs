@@ -2,6 +2,7 @@
 //! of who shows them; every view (console, log files, JSON) is a rendering of these and nothing else. The JSON
 //! form is public: it changes only with an entry in CHANGELOG.md.
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -41,13 +42,24 @@ pub enum Event {
     Building,
     /// A build takes long; so many milliseconds have passed.
     StillBuilding { ms: u64 },
-    /// A build ended, so many milliseconds after it began.
-    Build { ok: bool, ms: u64, output: String },
+    /// A build ended, so many milliseconds after it began; without a failure if it succeeded.
+    Build {
+        ok: bool,
+        ms: u64,
+        #[serde(flatten)]
+        failure: Failure,
+    },
     /// A running build was stopped because a newer save made it pointless.
     Cancelled { reason: String },
     /// The new process is ready, so many milliseconds after the first file event of the save. `old_pid` is
     /// absent when nothing ran before.
-    Restarted { old_pid: Option<i32>, pid: i32, ms: u64 },
+    Restarted {
+        old_pid: Option<i32>,
+        pid: i32,
+        ms: u64,
+        #[serde(flatten)]
+        split: Split,
+    },
     /// A process ended without being asked to.
     Exited { pid: i32, code: Option<i32>, signal: Option<i32> },
     /// A line that the service wrote.
@@ -60,6 +72,50 @@ pub enum Event {
     Stopped { pid: i32 },
     /// Something else worth telling.
     Notice { level: Level, message: String },
+}
+
+/// Why a build failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Everything that it wrote.
+    pub output: String,
+    /// The same in one line.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// The complaints that have a place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
+    /// Those that have none.
+    #[serde(skip)]
+    pub rest: Vec<String>,
+}
+
+/// What a build complains of, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Diagnostic {
+    /// The file, absolute and without `.` and `..`.
+    pub path: PathBuf,
+    /// The line, counted from 1.
+    pub line: u32,
+    /// The column in bytes, counted from 1, where one was told.
+    pub column: Option<u32>,
+    /// What is wrong there; further lines follow the first without their indentation.
+    pub message: String,
+}
+
+/// Where the time of a restart went, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Split {
+    /// For the save to be complete, for a free slot, for the cooldown.
+    pub wait_ms: u64,
+    /// From the start of the build to its end.
+    pub build_ms: u64,
+    /// Until nothing of the old process was left.
+    pub stop_ms: u64,
+    /// To create the new process.
+    pub start_ms: u64,
+    /// Until it was ready.
+    pub ready_ms: u64,
 }
 
 /// How a save reaches the running service.

@@ -7,6 +7,7 @@ mod protocol;
 mod state;
 mod swap;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -16,12 +17,15 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use hotwatch_platform::process::Signal;
 
 use crate::config::{self, Ready};
-use crate::go::build::{Build, Order, Progress, Slots};
+use crate::go::build::{Build, Order, Progress};
+use crate::go::build_id::Identity;
+use crate::go::command;
+use crate::go::slots::Slots;
 use crate::name::Name;
-use crate::record::{Level, Tell};
+use crate::record::{Failure, Level, Tell};
 
+pub use protocol::{Changed, Input, Made, Report};
 use protocol::{Effect, Timing};
-pub use protocol::{Input, Report};
 use state::Machine;
 use swap::Running;
 
@@ -36,6 +40,8 @@ pub struct Surroundings {
     pub slots: Slots,
     /// Its place in the start order.
     pub rank: usize,
+    /// Flags of the go command that the environment sets, as `go env GOFLAGS` tells.
+    pub goflags: String,
     /// Where facts go.
     pub tell: Tell,
 }
@@ -57,13 +63,10 @@ impl Service {
     ) -> Service {
         let (inputs, received) = unbounded();
         let name = config.name.clone();
-        let timing = Timing {
-            cooldown: surroundings.cooldown,
-            ready_timeout: config.ready_timeout,
-            grace: config.grace,
-        };
         let actor = Actor {
-            machine: Machine::new(timing),
+            machine: Machine::new(timing(&config, surroundings.cooldown)),
+            steps: (0..config.pre_build.len()).collect(),
+            identities: Identities::default(),
             inputs: inputs.clone(),
             received,
             report: Box::new(report),
@@ -102,6 +105,17 @@ impl Drop for Service {
     }
 }
 
+fn timing(config: &config::Service, cooldown: Duration) -> Timing {
+    Timing { cooldown, ready_timeout: config.ready_timeout, grace: config.grace }
+}
+
+/// Which programs there are of a service.
+#[derive(Debug, Default)]
+struct Identities {
+    running: Option<Identity>,
+    fresh: Option<Identity>,
+}
+
 struct Actor {
     config: config::Service,
     surroundings: Surroundings,
@@ -115,6 +129,9 @@ struct Actor {
     started: Instant,
     stopped: bool,
     builds: u64,
+    /// The steps before a build that have to run first, since their inputs changed.
+    steps: BTreeSet<usize>,
+    identities: Identities,
     /// Whether the running build was cancelled.
     cancelled: bool,
     /// The binary that was built last and has not been started.
@@ -178,19 +195,20 @@ impl Actor {
     /// Takes in what an input means for what this actor owns.
     fn prepared(&mut self, input: Input) -> Input {
         match input {
-            Input::Built(result) => {
-                // A build may succeed in the moment in which it is cancelled.
-                let cancelled = std::mem::take(&mut self.cancelled);
-                let fresh = self.build_path();
-                if result.is_ok() && cancelled {
-                    drop(fs::remove_file(fresh));
-                } else if result.is_ok()
-                    && let Some(older) = self.fresh.replace(fresh)
-                {
-                    drop(fs::remove_file(older));
-                }
-                self.build = None;
-                Input::Built(result)
+            Input::Ended(result) => Input::Built(self.ended(result)),
+            Input::Feeds { step } => {
+                self.steps.insert(step);
+                Input::Feeds { step }
+            }
+            Input::Fed { step } => {
+                self.steps.remove(&step);
+                Input::Fed { step }
+            }
+            Input::Reconfigured { config, rebuild, since } => {
+                self.steps = (0..config.pre_build.len()).collect();
+                self.machine.retime(timing(&config, self.surroundings.cooldown));
+                self.config = (*config).clone();
+                Input::Reconfigured { config, rebuild, since }
             }
             Input::Gone { pid } => {
                 if let Some(process) = self.process.take_if(|process| process.pid() == pid) {
@@ -200,6 +218,27 @@ impl Actor {
             }
             input => input,
         }
+    }
+
+    /// Takes in the end of a build.
+    fn ended(&mut self, result: Result<Option<Identity>, Failure>) -> Result<Made, Failure> {
+        // A build may succeed in the moment in which it is cancelled.
+        let cancelled = std::mem::take(&mut self.cancelled);
+        let fresh = self.build_path();
+        self.build = None;
+        let identity = result?;
+        if cancelled {
+            drop(fs::remove_file(fresh));
+            return Ok(Made::New);
+        }
+        let Some(identity) = identity else {
+            return Ok(if self.config.build == config::Build::None { Made::Nothing } else { Made::New });
+        };
+        if let Some(older) = self.fresh.replace(fresh) {
+            drop(fs::remove_file(older));
+        }
+        self.identities.fresh = Some(identity);
+        Ok(if self.identities.running == Some(identity) { Made::Same } else { Made::New })
     }
 
     /// Does what the machine says; returns what follows at once.
@@ -245,8 +284,12 @@ impl Actor {
     fn start_build(&mut self) {
         self.builds += 1;
         self.cancelled = false;
+        let goflags = self.config.env.get("GOFLAGS").unwrap_or(&self.surroundings.goflags);
+        let step = |&number: &usize| Some((number, self.config.pre_build.get(number)?.run.clone()));
         let order = Order {
-            command: self.config.build.clone(),
+            steps: self.steps.iter().filter_map(step).collect(),
+            command: command::build(&self.config, goflags),
+            makes_binary: self.config.run.iter().any(|word| word.contains("{out}")),
             dir: self.config.dir.clone(),
             env: self.config.env.clone(),
             out: self.build_path(),
@@ -258,7 +301,8 @@ impl Actor {
             // The actor outlives its builds, but not by much.
             let _ = inputs.send(match progress {
                 Progress::Begun => Input::Building,
-                Progress::Ended(result) => Input::Built(result),
+                Progress::Generated(step) => Input::Fed { step },
+                Progress::Ended(result) => Input::Ended(result),
             });
         };
         self.build = Some(Build::start(order, &self.surroundings.slots, tell));
@@ -268,6 +312,7 @@ impl Actor {
         let binary = self.surroundings.cache.join(self.config.name.as_str());
         if let Some(fresh) = self.fresh.take() {
             swap::install(&fresh, &binary)?;
+            self.identities.running = self.identities.fresh.take();
         }
         let process = Running::start(&self.config, &binary, &self.surroundings.tell, &self.inputs)?;
         let pid = process.pid();

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never};
+use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use hotwatch_platform::watch::poll::Poller;
 use hotwatch_platform::watch::{Event, Rescan, Waker, WatchError, Watcher, limit, mounts, native};
 
@@ -30,11 +30,11 @@ pub struct Watched {
     pub project: PathBuf,
     /// The directories to watch.
     pub roots: Vec<Root>,
-    /// Whether a file of this path can count at all. Asked for every file that is found.
+    /// Whether a file of this path is worth telling when a root is read. Every change is told.
     pub may_count: MayCount,
 }
 
-/// Whether a file of this path can count at all.
+/// Whether a file of this path is worth telling when a root is read.
 pub type MayCount = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
 
 /// A directory to watch.
@@ -48,11 +48,26 @@ pub struct Root {
     pub gitignore: bool,
 }
 
+/// Directories to watch beside the roots, without what lies below them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cover {
+    /// Directories that lie in no root have one of these above them, or are one.
+    pub tops: BTreeSet<PathBuf>,
+    /// The directories; they need not exist yet.
+    pub dirs: BTreeSet<PathBuf>,
+    /// Roots to be read anew: everything in them is told once more.
+    pub again: BTreeSet<PathBuf>,
+}
+
 /// What the watcher tells.
 #[derive(Debug)]
 pub enum Told {
-    /// These paths may have changed; before [`Told::Watching`]: they are there.
+    /// These paths may have changed.
     Changed(Changed),
+    /// These files are there; told while a root is first read, or read anew.
+    Found(Vec<PathBuf>),
+    /// What was asked for by [`Watch::cover`] is watched, in so many directories more.
+    Covered(usize),
     /// Everything that is there has been told, and every later change will be.
     Watching(Summary),
     /// Something that the user should know.
@@ -85,6 +100,9 @@ const TOLD_IN_FLIGHT: usize = 64;
 /// The running watcher; dropping it ends and joins its threads.
 pub struct Watch {
     telling: Receiver<Told>,
+    covers: Sender<Cover>,
+    /// Interrupts the native watcher.
+    waker: Waker,
     ending: Arc<AtomicBool>,
     threads: Threads,
 }
@@ -112,9 +130,19 @@ impl Watch {
         let silent = roots.iter().flat_map(|root| mounts::silent(root)).collect::<Vec<_>>();
 
         let (scope, finds) = shared.scope(silent.iter().map(|silent| silent.mount.clone()).collect());
-        let actor = Actor { watcher: native(Box::new(scope))?, finds, shared: shared.clone() };
+        let watcher = native(Box::new(scope))?;
+        let (covers, asked) = unbounded();
+        let waker = watcher.waker();
+        let actor = Actor { watcher, finds, asked, tops: BTreeSet::new(), shared: shared.clone() };
         shared.spawn(actor, move |actor| actor.begin(&roots, silent, &watched.project));
-        Ok(Watch { telling, ending, threads })
+        Ok(Watch { telling, covers, waker, ending, threads })
+    }
+
+    /// Watches more than the roots; answered by [`Told::Covered`].
+    pub fn cover(&self, cover: Cover) {
+        // A watcher that has ended tells so by itself.
+        let _ = self.covers.send(cover);
+        self.waker.wake();
     }
 
     /// Where it tells what happens.
@@ -147,6 +175,8 @@ struct Shared {
     told: Sender<Told>,
     /// The roots that were asked for.
     roots: Arc<BTreeSet<PathBuf>>,
+    /// Directories that are entered although they lie in no root, or would be left out.
+    covered: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// Directories that are polled, with all below them.
     polled: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// Whether all threads are to end.
@@ -156,8 +186,8 @@ struct Shared {
 
 impl Shared {
     fn new(ignore: Ignore, may_count: MayCount, told: Sender<Told>, roots: BTreeSet<PathBuf>) -> Shared {
-        let (polled, ending, threads) = Default::default();
-        Shared { ignore, may_count, told, roots: Arc::new(roots), polled, ending, threads }
+        let (covered, polled, ending, threads) = Default::default();
+        Shared { ignore, may_count, told, roots: Arc::new(roots), covered, polled, ending, threads }
     }
 
     fn scope(&self, closed: Vec<PathBuf>) -> (Sources, Finds) {
@@ -166,6 +196,8 @@ impl Shared {
         let ending = Arc::clone(&self.ending);
         let sources = Sources {
             ignore: self.ignore.clone(),
+            roots: Arc::clone(&self.roots),
+            covered: Arc::clone(&self.covered),
             closed,
             may_count,
             told: self.told.clone(),
@@ -203,7 +235,8 @@ impl Shared {
         let mut poller = Poller::new(Box::new(scope), POLL_INTERVAL);
         let added = dirs.iter().filter_map(|dir| poller.add(dir).ok()).map(|added| added.directories).sum();
         finds.flush(&self.told);
-        let actor = Actor { watcher: Box::new(poller), finds, shared: self.clone() };
+        let watcher = Box::new(poller);
+        let actor = Actor { watcher, finds, asked: never(), tops: BTreeSet::new(), shared: self.clone() };
         self.spawn(actor, |_| true);
         added
     }
@@ -222,6 +255,9 @@ impl Shared {
 struct Actor {
     watcher: Box<dyn Watcher>,
     finds: Finds,
+    asked: Receiver<Cover>,
+    /// Roots that were added to reach what is covered.
+    tops: BTreeSet<PathBuf>,
     shared: Shared,
 }
 
@@ -293,6 +329,60 @@ impl Actor {
         Ok(())
     }
 
+    /// Watches what `cover` asks for: enters the directories in the roots that hold them, and adds their tops
+    /// where none does.
+    fn cover(&mut self, cover: Cover) {
+        let roots = Arc::clone(&self.shared.roots);
+        let mut again = cover.again;
+        let mut new_tops = BTreeSet::new();
+        let mut covered = self.shared.covered.lock().unwrap_or_else(PoisonError::into_inner);
+        for dir in cover.dirs {
+            // A root takes in what lies in it, unless that is left out.
+            let root = roots.iter().find(|root| dir.starts_with(root));
+            if root.is_some_and(|root| {
+                let below = dir.ancestors().take_while(|dir| dir.starts_with(root) && dir != root);
+                below.into_iter().all(|dir| !self.shared.ignore.prunes(dir))
+            }) {
+                continue;
+            }
+            let top = root.or_else(|| cover.tops.iter().find(|top| dir.starts_with(top)));
+            let Some(top) = top else { continue };
+            let way = dir.ancestors().take_while(|dir| dir.starts_with(top)).map(Path::to_owned);
+            // Not `any`: each has to be inserted.
+            let new = way.filter(|dir| covered.insert(dir.clone())).count() > 0;
+            if root.is_none() && !self.tops.contains(top) {
+                new_tops.insert(top.clone());
+            } else if new {
+                again.insert(top.clone());
+            }
+        }
+        drop(covered);
+        let (mut summary, mut beyond_limit) = (Summary::default(), Vec::new());
+        let known: BTreeSet<PathBuf> =
+            again.iter().filter(|root| !new_tops.contains(*root)).cloned().collect();
+        for root in known.iter().chain(&new_tops) {
+            if !mounts::silent(root).is_empty() {
+                summary.directories += self.shared.poll(std::slice::from_ref(root));
+            } else if let Err(error) = self.add(root, &mut summary, &mut beyond_limit) {
+                self.shared.warn(error.to_string());
+            }
+        }
+        self.tops.extend(new_tops);
+        if !beyond_limit.is_empty() {
+            let polled = self.shared.poll(&beyond_limit);
+            let needed = limit().unwrap_or_default() + polled;
+            self.shared.warn(limit_reached(&format!("{polled} more"), needed));
+        }
+        drop(self.finds.take_links());
+        self.finds.flush(&self.shared.told);
+        if !known.is_empty() {
+            // Nothing was watched for a moment.
+            let paths = known.into_iter().collect();
+            self.shared.tell(Told::Changed(Changed { at: Instant::now(), paths }));
+        }
+        self.shared.tell(Told::Covered(summary.directories));
+    }
+
     /// Tells what happens until the thread is ended or nobody listens.
     fn run(&mut self, ended: &AtomicBool) {
         let mut events = Vec::new();
@@ -307,6 +397,9 @@ impl Actor {
             if !paths.is_empty() {
                 self.shared.tell(Told::Changed(Changed { at, paths }));
             }
+            while let Ok(cover) = self.asked.try_recv() {
+                self.cover(cover);
+            }
         }
     }
 
@@ -316,8 +409,7 @@ impl Actor {
         let mut unwatched = Vec::new();
         for event in events.drain(..) {
             match event {
-                Event::Change { path, dir, .. } if dir || (self.shared.may_count)(&path) => paths.push(path),
-                Event::Change { .. } => {}
+                Event::Change { path, .. } => paths.push(path),
                 Event::Rescan { root, why } => {
                     let shown = root.display();
                     if why == Rescan::Overflow {

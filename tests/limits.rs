@@ -6,7 +6,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Project, Up, is};
+use crate::support::{EVERY_GO_FILE, Project, Up, is};
 
 #[test]
 fn a_save_is_not_lost_when_the_event_queue_overflows() {
@@ -15,7 +15,7 @@ fn a_save_is_not_lost_when_the_event_queue_overflows() {
         return;
     };
     let limit: usize = limit.trim().parse().unwrap();
-    let project = Project::tiny(&["api"], "");
+    let project = Project::tiny(&["api"], EVERY_GO_FILE);
     let mut up = project.up();
     up.until_event("ready", "api");
     up.signal(Signal::SIGSTOP);
@@ -48,7 +48,7 @@ fn beyond_the_watch_limit_the_rest_is_polled_and_the_remedy_named() {
         eprintln!("NOT CHECKED: this machine allows no user namespace, so no real watch limit");
         return;
     }
-    let project = Project::tiny(&["api"], "");
+    let project = Project::tiny(&["api"], EVERY_GO_FILE);
     for number in 0..40 {
         project.write(&format!("api/pkg{number}/x.go"), "package x\n");
     }

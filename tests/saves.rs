@@ -7,11 +7,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Project, Up, answer_source};
+use crate::support::{EVERY_GO_FILE, Project, Up, answer_source};
 
 /// Two services, and more patience than usual: on a loaded machine 20 ms may pass between two steps of one save.
-fn patient() -> Project {
-    let project = Project::tiny(&["api", "beacon"], "");
+fn patient(settings: &str) -> Project {
+    let project = Project::tiny(&["api", "beacon"], settings);
     let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
     project.write("hotwatch.toml", &format!("quiet = \"150ms\"\n{config}"));
     project
@@ -120,7 +120,7 @@ fn check_styles(project: &Project, up: &mut Up, styles: &[Style]) {
 
 #[test]
 fn every_way_to_save_a_file_is_one_batch_and_one_restart() {
-    let project = patient();
+    let project = patient("");
     project.commit_all();
     let mut up = project.up();
     up.until_all_ready(&["api", "beacon"]);
@@ -130,7 +130,7 @@ fn every_way_to_save_a_file_is_one_batch_and_one_restart() {
 
 #[test]
 fn directories_that_come_and_go_are_one_batch_each() {
-    let project = patient();
+    let project = patient(EVERY_GO_FILE);
     fs::create_dir_all(project.beside("moved/deep")).unwrap();
     fs::write(project.beside("moved/deep/x.go"), "package deep\n").unwrap();
     let mut up = project.up();
@@ -166,7 +166,7 @@ fn directories_that_come_and_go_are_one_batch_each() {
 
 #[test]
 fn a_service_directory_may_be_a_link_and_so_may_directories_in_it() {
-    let project = patient();
+    let project = patient(EVERY_GO_FILE);
     fs::rename(project.path("api"), project.beside("elsewhere")).unwrap();
     symlink(project.beside("elsewhere"), project.path("api")).unwrap();
     project.write("shared/lib.go", "package shared\n");
@@ -186,7 +186,7 @@ fn a_service_directory_may_be_a_link_and_so_may_directories_in_it() {
 
 #[test]
 fn what_changes_no_source_restarts_nothing() {
-    let project = patient();
+    let project = patient("");
     project.write("api/notes.txt", "1");
     project.write("api/testdata/golden.go", "package golden\n");
     project.commit_all();

@@ -49,7 +49,8 @@ pub fn limit() -> Option<usize> {
 /// threads interrupt it through a [`Waker`].
 pub trait Watcher: Send {
     /// Watches `root` and every directory below it that the scope enters. When this returns, every later
-    /// change is reported, and the scope has been told of every file that was there.
+    /// change is reported, and the scope has been told of every file that was there. A root that was added
+    /// before is read anew, for a scope that has changed its mind; changes made meanwhile may not be reported.
     ///
     /// # Errors
     /// `root` itself is missing, is no directory, or cannot be read. What cannot be watched further down is

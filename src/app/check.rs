@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{colored, config_file, load, print, up};
 use crate::cli::Global;
-use crate::config::{Config, Service};
+use crate::config::{Build, Config, Service};
 use crate::error::Error;
 use crate::go;
 use crate::log::file;
@@ -109,15 +109,26 @@ pub fn warnings(config: &Config) -> Vec<String> {
 
 /// The build commands that are not there.
 fn programs(config: &Config, path: &OsStr) -> Vec<Finding> {
-    let words = config.services.iter().filter_map(|service| service.build.first());
-    let names: BTreeSet<&String> = words.filter(|word| !word.contains('/')).collect();
-    let missing = names.into_iter().filter(|name| go::find(name, path).is_none());
-    let finding = |name: &String| match name.as_str() {
+    let names: BTreeSet<&str> = config.services.iter().flat_map(commands).collect();
+    let plain = names.into_iter().filter(|word| !word.contains(['/', '{']));
+    let missing = plain.filter(|name| go::find(name, path).is_none());
+    let finding = |name: &str| match name {
         "go" => go_missing(),
-        _ => Finding::new("build", Level::Error, format!("the build command `{name}` is not on the PATH"))
-            .with_remedy("install it, or correct `build`"),
+        _ => Finding::new("command", Level::Error, format!("the command `{name}` is not on the PATH"))
+            .with_remedy("install it, or correct the entry that names it"),
     };
     missing.map(finding).collect()
+}
+
+/// The programs that `service` needs before it can run.
+fn commands(service: &Service) -> impl Iterator<Item = &str> {
+    let build = match &service.build {
+        Build::Go => Some("go"),
+        Build::Command(words) => words.first().map(String::as_str),
+        Build::None => None,
+    };
+    let steps = service.pre_build.iter().filter_map(|step| step.run.first());
+    build.into_iter().chain(steps.chain(service.run.first()).map(String::as_str))
 }
 
 fn line(finding: &Finding, color: bool) -> String {
@@ -131,31 +142,17 @@ fn line(finding: &Finding, color: bool) -> String {
 }
 
 fn directories(config: &Config) -> Vec<Finding> {
-    config.services.iter().map(|service| directory(service, config)).collect()
+    config.services.iter().map(directory).collect()
 }
 
-fn directory(service: &Service, config: &Config) -> Finding {
+fn directory(service: &Service) -> Finding {
     let (name, dir) = (&service.name, &service.dir_as_written);
     let fine = || Finding::new("directory", Level::Ok, format!("`{dir}` of `{name}`"));
-    if service.is_module || service.build.first().is_none_or(|word| word != "go") {
+    if service.build != Build::Go || service.dir.ancestors().any(|dir| dir.join("go.mod").is_file()) {
         return fine();
     }
-    let module = service.dir.ancestors().skip(1).find(|dir| dir.join("go.mod").is_file());
-    let Some(module) = module else {
-        return Finding::new("directory", Level::Warning, format!("`{dir}` of `{name}` is in no Go module"))
-            .with_remedy(format!("correct `dir`, or run `go mod init` in `{dir}`"));
-    };
-    let below = service.dir.strip_prefix(module).unwrap_or(&service.dir).display();
-    let relative = module.strip_prefix(&config.root).ok().map(|path| path.display().to_string());
-    let module = match relative.as_deref() {
-        Some("") => ".",
-        Some(relative) => relative,
-        None => return fine(),
-    };
-    let message = format!("`{name}`: the module of `{dir}` begins in `{module}`, where changes are not seen");
-    let build = format!("build = [\"go\", \"build\", \"-o\", \"{{out}}\", \"./{below}\"]");
-    Finding::new("directory", Level::Warning, message)
-        .with_remedy(format!("use `dir = \"{module}\"` and `{build}`"))
+    Finding::new("directory", Level::Warning, format!("`{dir}` of `{name}` is in no Go module"))
+        .with_remedy(format!("correct `dir`, or run `go mod init` in `{dir}`"))
 }
 
 fn ports(config: &Config) -> Vec<Finding> {
@@ -208,7 +205,7 @@ fn watching(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for told in watch.telling() {
         match told {
-            Told::Changed(_) => {}
+            Told::Changed(_) | Told::Found(_) | Told::Covered(_) => {}
             Told::Warning(message) => findings.push(Finding::new("watch", Level::Warning, message)),
             Told::Failed(message) => {
                 findings.push(Finding::new("watch", Level::Error, message));

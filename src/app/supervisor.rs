@@ -1,21 +1,19 @@
-//! The loop of `up`: takes in what the watcher, the services and the user say, and decides with the pure parts
-//! below what happens next. It owns nothing that runs; the services do.
+//! The loop of `up`: takes in what the watcher, the go command, the services and the user say, and decides who is
+//! started and stopped when. What saves lead to is decided in `saves`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select};
 use hotwatch_platform::signal::Termination;
 
+use super::lister::Listed;
 use super::order::Order;
+use super::saves::Saves;
 use crate::config::Config;
-use crate::debounce::{Batch, Debounce};
-use crate::plan::{self, Affected, Plan};
-use crate::record::{Event as Fact, Level, Rung, Tell};
+use crate::record::{Level, Tell};
 use crate::service::{Input, Report, Service};
-use crate::watch::git::Repository;
-use crate::watch::known::Known;
-use crate::watch::{Changed, Told};
+use crate::watch::{Told, Watch};
 
 /// How long services that were killed may take to be gone before hotwatch ends without them.
 const KILL_GRACE: Duration = Duration::from_secs(2);
@@ -33,6 +31,8 @@ pub enum Event {
     Service(usize, Report),
     /// The user, or the system, asks to end.
     Signal(Termination),
+    /// The go command has answered.
+    Listed(Listed),
     /// Nobody reads what is written any more.
     OutputClosed,
 }
@@ -50,10 +50,8 @@ pub enum Ending {
 
 /// What the loop owns and knows.
 pub struct Supervisor {
-    known: Known,
-    plan: Plan,
-    debounce: Debounce,
-    repositories: BTreeSet<Repository>,
+    saves: Saves,
+    watch: Watch,
     order: Order,
     mention_waiting: Option<Instant>,
     services: Vec<Service>,
@@ -78,12 +76,16 @@ enum Phase {
 
 impl Supervisor {
     /// The loop for `config`, whose `services` have just been started.
-    pub fn new(config: &Config, known: Known, plan: Plan, services: Vec<Service>, tell: Tell) -> Supervisor {
+    pub fn new(
+        config: &Config,
+        saves: Saves,
+        watch: Watch,
+        services: Vec<Service>,
+        tell: Tell,
+    ) -> Supervisor {
         Supervisor {
-            known,
-            plan,
-            debounce: Debounce::new(config.quiet),
-            repositories: config.services.iter().filter_map(|service| Repository::of(&service.dir)).collect(),
+            saves,
+            watch,
             order: Order::new(config.services.iter().map(|service| service.depends_on.clone())),
             mention_waiting: Some(Instant::now() + MENTION_WAITING),
             services,
@@ -96,8 +98,8 @@ impl Supervisor {
     }
 
     /// Runs until everything has ended.
-    pub fn run(&mut self, telling: &Receiver<Told>, heard: &Receiver<Event>) -> Ending {
-        let mut telling = telling.clone();
+    pub fn run(&mut self, heard: &Receiver<Event>) -> Ending {
+        let mut telling = self.watch.telling().clone();
         self.launch();
         loop {
             if let Phase::Over(ending) = self.phase {
@@ -109,6 +111,10 @@ impl Supervisor {
                 recv(heard) -> event => match event {
                     Ok(Event::Service(index, report)) => self.report(index, report),
                     Ok(Event::Signal(signal)) => self.signal(signal),
+                    Ok(Event::Listed(listed)) if self.phase == Phase::Running => {
+                        self.saves.listed(listed, &self.watch, &self.services);
+                    }
+                    Ok(Event::Listed(_)) => {}
                     Ok(Event::OutputClosed) if self.phase == Phase::Running => self.stop(),
                     Ok(Event::OutputClosed) => {}
                     Err(_) => unreachable!("the loop itself holds a sender"),
@@ -126,7 +132,7 @@ impl Supervisor {
     }
     fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Running => self.debounce.deadline().into_iter().chain(self.mention_waiting).min(),
+            Phase::Running => self.saves.deadline().into_iter().chain(self.mention_waiting).min(),
             Phase::Killing(until) => Some(until),
             Phase::Stopping(_) | Phase::Over(_) => None,
         }
@@ -135,12 +141,7 @@ impl Supervisor {
     fn tick(&mut self, now: Instant) {
         match self.phase {
             Phase::Running => {
-                let repositories = &self.repositories;
-                if let Some(batch) =
-                    self.debounce.close(now, || repositories.iter().any(Repository::is_locked))
-                {
-                    self.batch(&batch);
-                }
+                self.saves.tick(now, &self.services);
                 if self.mention_waiting.is_some_and(|due| due <= now) {
                     self.mention_waiting(now);
                 }
@@ -155,7 +156,9 @@ impl Supervisor {
             return;
         }
         match told {
-            Told::Changed(Changed { at, paths }) => self.debounce.push(at, paths),
+            Told::Changed(changed) => self.saves.changed(changed, &self.services),
+            Told::Found(paths) => self.saves.found(&paths, &self.services),
+            Told::Covered(directories) => self.saves.covered(directories, &self.watch, &self.services),
             Told::Warning(message) => self.tell.notice(None, Level::Warning, message),
             Told::Watching(_) => {}
             Told::Failed(message) => {
@@ -163,42 +166,6 @@ impl Supervisor {
                 self.failed = true;
                 self.stop();
             }
-        }
-    }
-
-    /// Finds out what a batch really changed, and tells those whom it concerns.
-    fn batch(&mut self, batch: &Batch) {
-        let changes: Vec<_> = batch.paths.iter().flat_map(|path| self.known.refresh(path)).collect();
-        let affected = self.plan.apply(&changes);
-        for one in &affected {
-            let service = &self.services[one.service];
-            self.tell.fact(Some(service.name()), Fact::Change { paths: one.paths.clone() });
-            let reason = format!("{} changed", plan::list(&one.paths));
-            self.tell.fact(Some(service.name()), Fact::Verdict { rung: Rung::Restart, reason });
-            service.send(Input::Changed { digest: one.digest, since: batch.since });
-        }
-        self.tell_unchanged(batch, &affected);
-    }
-
-    /// Every save gets a verdict, one that changed nothing too. A build that runs meanwhile may have read it
-    /// half-written, so the service hears of it as well.
-    fn tell_unchanged(&self, batch: &Batch, affected: &[Affected]) {
-        let mut unchanged: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for path in &batch.paths {
-            let there = self.known.has_file(path);
-            for (service, shown) in self.plan.counting(path) {
-                // What came and went within the batch is nothing to tell of, but may have been read too.
-                unchanged.entry(service).or_default().extend(there.then_some(shown));
-            }
-        }
-        unchanged.retain(|&service, _| affected.iter().all(|one| one.service != service));
-        for (service, paths) in unchanged {
-            let service = &self.services[service];
-            if !paths.is_empty() {
-                let reason = format!("{} saved with the same content; nothing to do", plan::list(&paths));
-                self.tell.fact(Some(service.name()), Fact::Verdict { rung: Rung::Nothing, reason });
-            }
-            service.send(Input::Touched { since: batch.since });
         }
     }
 

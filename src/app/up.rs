@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -12,21 +13,25 @@ use crossbeam_channel::{Receiver, Sender, after, select, unbounded};
 use hotwatch_platform::signal::Blocked;
 
 use super::cache::Cache;
+use super::lister::Lister;
+use super::saves::Saves;
 use super::supervisor::{Ending, Event, Supervisor};
 use super::{check, colored};
+use crate::classify::is_go_source;
 use crate::cli::Global;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Globs};
 use crate::error::Error;
-use crate::go::build::Slots;
+use crate::go;
+use crate::go::slots::Slots;
 use crate::log::file::{self, LogFile};
 use crate::log::json::Json;
 use crate::log::terminal::Terminal;
 use crate::log::{Log, View};
 use crate::plan::Plan;
-use crate::record::{self, Event as Fact, Level, Tell};
+use crate::record::{self, Level, Tell};
 use crate::service::{Service, Surroundings};
 use crate::watch::known::Known;
-use crate::watch::{Changed, Root, Summary, Told, Watch, Watched};
+use crate::watch::{Root, Summary, Told, Watch, Watched};
 
 /// How long the end waits for the last records to be shown.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -73,23 +78,27 @@ fn run(
     events: &Sender<Event>,
     heard: &Receiver<Event>,
 ) -> Result<Ending, Error> {
+    let of_listing = events.clone();
+    let lister = Lister::start(&config.services, move |listed| drop(of_listing.send(Event::Listed(listed))));
+    let mut plan = Plan::new(config, &lister.services());
     let watch = Watch::start(watched(config))?;
     let mut known = Known::default();
-    let Some(summary) = read_all(watch.telling(), heard, &mut known, tell)? else {
+    let Some(summary) = read_all(watch.telling(), heard, &mut known, &plan, tell)? else {
         return Ok(Ending::Stopped);
     };
     check::warnings(config).into_iter().for_each(|warning| tell.notice(None, Level::Warning, warning));
-    tell.fact(None, Fact::Watching { directories: summary.directories });
-    let mut plan = Plan::new(config);
     summary.links.iter().for_each(|(link, target)| plan.add_link(link, target));
+    let saves = Saves::new(config, known, plan, lister, summary.directories, tell.clone());
 
     let slots = Slots::new(available_parallelism().map_or(2, usize::from));
+    let goflags = go::flags();
     let start = |(index, service): (usize, &config::Service)| {
         let surroundings = Surroundings {
             cache: cache.dir.join("services").join(service.name.as_str()),
             cooldown: config.cooldown,
             slots: slots.clone(),
             rank: index,
+            goflags: goflags.clone(),
             tell: tell.clone(),
         };
         let events = events.clone();
@@ -98,8 +107,8 @@ fn run(
         Service::start(service.clone(), surroundings, report)
     };
     let services = config.services.iter().enumerate().map(start).collect();
-    let mut supervisor = Supervisor::new(config, known, plan, services, tell.clone());
-    let ending = supervisor.run(watch.telling(), heard);
+    let mut supervisor = Supervisor::new(config, saves, watch, services, tell.clone());
+    let ending = supervisor.run(heard);
     if ending == Ending::Killed {
         // A thread may be stuck where nobody reads what it writes; it must not keep hotwatch from ending.
         std::mem::forget(supervisor);
@@ -112,12 +121,18 @@ fn read_all(
     telling: &Receiver<Told>,
     heard: &Receiver<Event>,
     known: &mut Known,
+    plan: &Plan,
     tell: &Tell,
 ) -> Result<Option<Summary>, Error> {
+    let mut read = |paths: Vec<PathBuf>| {
+        paths.iter().filter(|path| plan.is_of_interest(path)).for_each(|path| drop(known.refresh(path)));
+    };
     loop {
         select! {
             recv(telling) -> told => match told {
-                Ok(Told::Changed(Changed { paths, .. })) => paths.iter().for_each(|path| drop(known.refresh(path))),
+                Ok(Told::Found(paths)) => read(paths),
+                Ok(Told::Changed(changed)) => read(changed.paths),
+                Ok(Told::Covered(_)) => {}
                 Ok(Told::Warning(message)) => tell.notice(None, Level::Warning, message),
                 Ok(Told::Watching(summary)) => return Ok(Some(summary)),
                 Ok(Told::Failed(message)) => return Err(Error::Watch(message)),
@@ -132,14 +147,24 @@ fn read_all(
 pub fn watched(config: &Config) -> Watched {
     let root = |service: &config::Service| Root {
         dir: service.dir.clone(),
-        forced: service.patterns.include_dirs.clone(),
+        forced: service.watched_globs().flat_map(Globs::dirs).collect(),
         gitignore: service.gitignore,
     };
-    let plan = Plan::new(config);
+    let globs: Vec<(PathBuf, Vec<Globs>)> = config
+        .services
+        .iter()
+        .map(|service| (service.dir.clone(), service.watched_globs().cloned().collect()))
+        .collect();
+    let named = move |path: &Path| {
+        globs.iter().any(|(dir, globs)| {
+            path.strip_prefix(dir).is_ok_and(|path| globs.iter().any(|globs| globs.is_match(path)))
+        })
+    };
+    let is_go = |path: &Path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_go_source);
     Watched {
         project: config.root.clone(),
         roots: config.services.iter().map(root).collect(),
-        may_count: Arc::new(move |path| plan.may_count(path)),
+        may_count: Arc::new(move |path| is_go(path) || named(path)),
     }
 }
 

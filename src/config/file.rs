@@ -34,7 +34,13 @@ pub struct Service {
     pub args: Vec<String>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    pub package: Option<toml::Spanned<String>>,
+    #[serde(default)]
+    pub debug_info: bool,
+    #[serde(default)]
+    pub pre_build: Vec<toml::Spanned<Step>>,
     pub build: Option<toml::Spanned<Vec<String>>>,
+    pub run: Option<toml::Spanned<Vec<String>>>,
     #[serde(default)]
     pub depends_on: Vec<toml::Spanned<String>>,
     pub ready: Option<toml::Spanned<Ready>>,
@@ -44,6 +50,14 @@ pub struct Service {
     pub watch: Watch,
     #[serde(default)]
     pub reload: Reload,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub run: Vec<String>,
+    pub inputs: Vec<toml::Spanned<String>>,
+    pub outputs: Vec<toml::Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

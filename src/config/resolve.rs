@@ -6,10 +6,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use hotwatch_platform::process::Signal;
 
-use super::{Config, ConfigError, Patterns, Ready, Service, env, file};
+use super::{Build, Config, ConfigError, Globs, Patterns, Ready, Service, Step, env, file};
 use crate::name::Name;
 
 /// What to write where a parser's words do not say it.
@@ -68,6 +67,7 @@ impl Source<'_> {
             return Err(self.error(0, "no `[[service]]`; add one with at least a `name` and a `dir`"));
         }
         let mut layers = env::Layers::new(environment, parsed.env_override);
+        let files = parsed.env_files.iter().map(|name| root.join(name)).collect();
         for name in &parsed.env_files {
             layers.read(&root.join(name), name)?;
         }
@@ -86,6 +86,7 @@ impl Source<'_> {
         let services = services.collect::<Result<Vec<_>, _>>()?;
         self.ports_are_distinct(&parsed.service)?;
         Ok(Config {
+            files,
             log_dir: parsed.log_dir.map_or_else(|| PathBuf::from("/tmp"), |dir| root.join(dir)),
             root,
             quiet: parsed.quiet.unwrap_or(Duration::from_millis(20)),
@@ -210,7 +211,11 @@ impl Source<'_> {
             port,
             args: parsed.args.clone(),
             env,
+            package: parsed.package.as_ref().map(|package| package.get_ref().clone()),
+            debug_info: parsed.debug_info,
+            pre_build: self.steps(&parsed.pre_build)?,
             build: self.build(parsed)?,
+            run: self.run(parsed)?,
             depends_on,
             ready: self.ready(parsed, port)?,
             ready_timeout: parsed
@@ -226,16 +231,54 @@ impl Source<'_> {
         })
     }
 
-    fn build(&self, parsed: &file::Service) -> Result<Vec<String>, ConfigError> {
-        let Some(build) = &parsed.build else {
-            return Ok(["go", "build", "-o", "{out}", "."].map(str::to_owned).to_vec());
-        };
-        if !build.get_ref().iter().any(|word| word.contains("{out}")) {
-            let message = "`build` must say where the binary goes: put `{out}` into it, as in \
-                           `[\"go\", \"build\", \"-o\", \"{out}\", \".\"]`";
-            return Err(self.at(build, message));
+    fn build(&self, parsed: &file::Service) -> Result<Build, ConfigError> {
+        match (&parsed.build, &parsed.package, &parsed.run) {
+            (Some(build), ..) if build.get_ref().is_empty() => {
+                Err(self.at(build, "`build` is empty; remove it, or write a command such as `[\"make\"]`"))
+            }
+            (Some(build), _, run) => {
+                let words = build.get_ref();
+                if run.is_none() && !words.iter().any(|word| word.contains("{out}")) {
+                    let message = "`build` must say where the binary goes: put `{out}` into it, as in `[\"go\", \
+                                   \"build\", \"-o\", \"{out}\", \".\"]`, or say with `run` what to start";
+                    return Err(self.at(build, message));
+                }
+                Ok(Build::Command(words.clone()))
+            }
+            (None, None, Some(run)) if !run.get_ref().iter().any(|word| word.contains("{out}")) => {
+                Ok(Build::None)
+            }
+            _ => Ok(Build::Go),
         }
-        Ok(build.get_ref().clone())
+    }
+
+    fn run(&self, parsed: &file::Service) -> Result<Vec<String>, ConfigError> {
+        match &parsed.run {
+            None => Ok(vec!["{out}".to_owned()]),
+            Some(run) if run.get_ref().is_empty() => Err(self.at(
+                run,
+                "`run` is empty; remove it, or write a command such as `[\"node\", \"server.js\"]`",
+            )),
+            Some(run) => Ok(run.get_ref().clone()),
+        }
+    }
+
+    fn steps(&self, steps: &[toml::Spanned<file::Step>]) -> Result<Vec<Step>, ConfigError> {
+        let step = |written: &toml::Spanned<file::Step>| {
+            let step = written.get_ref();
+            if step.run.is_empty() {
+                return Err(
+                    self.at(written, "`run` is empty; write the command, as in `[\"sqlc\", \"generate\"]`")
+                );
+            }
+            let (inputs, outputs) = (self.globs(&step.inputs)?, self.globs(&step.outputs)?);
+            if inputs.is_empty() {
+                let message = "`inputs` is empty; name what the step reads, as in `[\"**/*.templ\"]`";
+                return Err(self.at(written, message));
+            }
+            Ok(Step { run: step.run.clone(), inputs, outputs })
+        };
+        steps.iter().map(step).collect()
     }
 
     fn ready(&self, parsed: &file::Service, port: Option<u16>) -> Result<Ready, ConfigError> {
@@ -267,34 +310,23 @@ impl Source<'_> {
     }
 
     fn patterns(&self, watch: &file::Watch) -> Result<Patterns, ConfigError> {
-        let fixed = |glob: &str| -> PathBuf {
-            let plain = |part: &&str| !part.contains(['*', '?', '[', '{']);
-            let parts: Vec<&str> = glob.split('/').collect();
-            parts[..parts.len() - 1].iter().copied().take_while(plain).collect()
-        };
-        if let Some(glob) = watch.include.iter().find(|glob| {
-            glob.get_ref().starts_with(['/']) || glob.get_ref().split('/').any(|part| part == "..")
-        }) {
+        Ok(Patterns { include: self.globs(&watch.include)?, exclude: self.globs(&watch.exclude)? })
+    }
+
+    fn globs(&self, globs: &[toml::Spanned<String>]) -> Result<Globs, ConfigError> {
+        let leaves = |glob: &str| glob.starts_with('/') || glob.split('/').any(|part| part == "..");
+        if let Some(glob) = globs.iter().find(|glob| leaves(glob.get_ref())) {
             let message = format!(
                 "`{}` leaves the service's directory; globs are relative to `dir` and stay in it",
                 glob.get_ref()
             );
             return Err(self.at(glob, message));
         }
-        let include_dirs = watch.include.iter().map(|glob| fixed(glob.get_ref()));
-        Ok(Patterns {
-            include: self.globs(&watch.include)?,
-            exclude: self.globs(&watch.exclude)?,
-            include_dirs: include_dirs.filter(|dir| !dir.as_os_str().is_empty()).collect(),
+        let written = globs.iter().map(|glob| glob.get_ref().clone()).collect();
+        Globs::new(written).map_err(|(index, error)| match globs.get(index) {
+            Some(glob) => self.at(glob, error.to_string()),
+            None => self.error(0, error.to_string()),
         })
-    }
-
-    fn globs(&self, globs: &[toml::Spanned<String>]) -> Result<GlobSet, ConfigError> {
-        let mut set = GlobSetBuilder::new();
-        for glob in globs {
-            set.add(Glob::new(glob.get_ref()).map_err(|error| self.at(glob, error.to_string()))?);
-        }
-        set.build().map_err(|error| self.error(0, error.to_string()))
     }
 }
 

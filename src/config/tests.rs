@@ -30,7 +30,7 @@ fn defaults_are_filled_in() {
     assert_eq!(service.ready, Ready::Tcp(80));
     assert_eq!(service.stop_signal, Signal::SIGTERM);
     assert_eq!(service.grace, Duration::from_secs(5));
-    assert_eq!(service.build, ["go", "build", "-o", "{out}", "."]);
+    assert_eq!((&service.build, &service.run), (&Build::Go, &vec!["{out}".to_owned()]));
     assert_eq!(service.env["URL"], "http://h:1");
 }
 
@@ -120,7 +120,7 @@ fn what_is_wrong_is_named_with_its_place() {
 fn include_globs_name_the_directories_they_start_in() {
     let text = "[[service]]\nname = \"a\"\ndir = \"a\"\n\
                 watch = { include = [\"testdata/gold/**\", \"**/*.html\", \"vendor/x.txt\"] }\n";
-    let dirs = load_text(text).unwrap().services.remove(0).patterns.include_dirs;
+    let dirs = load_text(text).unwrap().services.remove(0).patterns.include.dirs().collect::<Vec<_>>();
     assert_eq!(dirs, [PathBuf::from("testdata/gold"), PathBuf::from("vendor")]);
 }
 

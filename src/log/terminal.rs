@@ -1,6 +1,7 @@
 //! The console: every line with the name of its service in front, in the service's own colour; hot-reload
 //! lines in cyan. Lines are written whole, whoever writes at the same time.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use anstyle::{AnsiColor, Color, Style};
@@ -8,7 +9,7 @@ use anstyle::{AnsiColor, Color, Style};
 use super::json::write_out;
 use super::{Problem, Tone, View, words};
 use crate::name::Name;
-use crate::record::{Event, Record};
+use crate::record::{Event, Failure, Record};
 
 /// Colours of services, in turn. Cyan is that of reloads, red that of errors.
 const COLORS: [AnsiColor; 8] = [
@@ -30,13 +31,15 @@ pub struct Terminal<W> {
     colored: bool,
     names: Vec<Name>,
     width: usize,
+    /// The services whose last build failed, and why.
+    failures: BTreeMap<Name, Failure>,
 }
 
 impl<W: Write + Send> Terminal<W> {
     /// Writes to `out` about the services `names`.
     pub fn new(out: W, colored: bool, names: Vec<Name>) -> Terminal<W> {
         let width = names.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
-        Terminal { out, buffer: Vec::new(), broken: false, colored, names, width }
+        Terminal { out, buffer: Vec::new(), broken: false, colored, names, width, failures: BTreeMap::new() }
     }
 
     /// Writes one line: the service's name, a mark, the text.
@@ -53,6 +56,20 @@ impl<W: Write + Send> Terminal<W> {
             self.buffer.extend_from_slice(b"\x1b[0m");
         }
         self.buffer.push(b'\n');
+    }
+
+    /// Takes note of how a build of `service` ended. Returns another whose last build failed in just this way:
+    /// they share what is broken.
+    fn already_told(&mut self, service: &Name, ok: bool, failure: &Failure) -> Option<Name> {
+        self.failures.remove(service);
+        if ok {
+            return None;
+        }
+        let same =
+            |other: &Failure| (&other.diagnostics, &other.rest) == (&failure.diagnostics, &failure.rest);
+        let told = self.failures.iter().find(|(_, other)| same(other)).map(|(name, _)| name.clone());
+        self.failures.insert(service.clone(), failure.clone());
+        told.filter(|_| !failure.diagnostics.is_empty())
     }
 
     fn styled(&mut self, style: Style, text: &[u8]) {
@@ -72,7 +89,13 @@ impl<W: Write + Send> View for Terminal<W> {
         if let Event::Log { line, .. } = &record.event {
             return self.line(service, "|", Style::new(), line);
         }
-        let Some((tone, text)) = words(&record.event) else { return };
+        let Some((tone, mut text)) = words(&record.event) else { return };
+        if let (Some(name), Event::Build { ok, failure, .. }) = (service, &record.event)
+            && let Some(other) = self.already_told(name, *ok, failure)
+        {
+            text.truncate(text.find('\n').unwrap_or(text.len()));
+            text += &format!(", the same as `{other}`");
+        }
         let color = |color| Style::new().fg_color(Some(Color::Ansi(color)));
         let style = match tone {
             Tone::Quiet => Style::new().dimmed(),
@@ -97,7 +120,7 @@ impl<W: Write + Send> View for Terminal<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Rung, Stream};
+    use crate::record::{Diagnostic, Rung, Split, Stream};
     use std::time::SystemTime;
 
     fn shown(colored: bool, events: Vec<(&str, Event)>) -> String {
@@ -112,6 +135,38 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
+    fn failure() -> Failure {
+        let complaint = |line, column, message: &str| Diagnostic {
+            path: "/p/x.go".into(),
+            line,
+            column,
+            message: message.to_owned(),
+        };
+        Failure {
+            output: "as it was".to_owned(),
+            summary: "2 errors in x.go".to_owned(),
+            diagnostics: vec![complaint(1, Some(2), "no\nhave nothing"), complaint(7, None, "too bad")],
+            rest: vec!["too many errors".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_one_service_complained_of_is_not_said_again_for_another() {
+        let failed = |failure| Event::Build { ok: false, ms: 1, failure };
+        let fine = Event::Build { ok: true, ms: 1, failure: Failure::default() };
+        let events = vec![
+            ("api", failed(failure())),
+            ("gateway", failed(failure())),
+            ("gateway", failed(Failure { rest: Vec::new(), ..failure() })),
+            ("api", fine),
+            ("gateway", failed(failure())),
+        ];
+        let text = shown(false, events);
+        let heads: Vec<&str> = text.lines().filter(|line| line.contains('>')).collect();
+        assert_eq!(heads[1], "gateway > build failed after 1 ms: 2 errors in x.go, the same as `api`");
+        assert_eq!(text.matches("no\n").count(), 3, "{text}");
+    }
+
     fn log(line: &str) -> Event {
         Event::Log { stream: Stream::Stdout, line: line.as_bytes().to_vec() }
     }
@@ -119,7 +174,7 @@ mod tests {
     #[test]
     fn plain_lines_are_prefixed() {
         let verdict = Event::Verdict { rung: Rung::Restart, reason: "main.go changed".to_owned() };
-        let failed = Event::Build { ok: false, ms: 1234, output: "x.go:1: no\ny.go:2: no".to_owned() };
+        let failed = Event::Build { ok: false, ms: 1234, failure: failure() };
         let events = vec![
             ("", Event::Watching { directories: 3 }),
             ("api", log("hello")),
@@ -130,18 +185,24 @@ mod tests {
 watching 3 directories
 api     | hello
 gateway > main.go changed
-api     > build failed after 1.2 s
-api     | x.go:1: no
-api     | y.go:2: no
+api     > build failed after 1.2 s: 2 errors in x.go
+api     | /p/x.go:1:2: no
+api     |     have nothing
+api     | /p/x.go:7: too bad
+api     | too many errors
 ";
         assert_eq!(shown(false, events), expected);
     }
 
     #[test]
     fn reloads_are_cyan_and_a_services_own_colours_end_with_their_line() {
-        let restarted = Event::Restarted { old_pid: Some(1), pid: 2, ms: 30 };
+        let split = Split { build_ms: 20, ready_ms: 10, ..Split::default() };
+        let restarted = Event::Restarted { old_pid: Some(1), pid: 2, ms: 30, split };
         let text = shown(true, vec![("api", restarted), ("api", log("\x1b[31mred"))]);
-        assert!(text.contains("\x1b[36mrestarted in 30 ms, PID 1 -> 2\x1b[0m"), "{text:?}");
+        assert!(
+            text.contains("\x1b[36mrestarted in 30 ms, PID 1 -> 2 (build 20 ms, ready 10 ms)\x1b[0m"),
+            "{text:?}"
+        );
         assert!(text.contains("\x1b[31mred\x1b[0m\n"), "{text:?}");
     }
 }

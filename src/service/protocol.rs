@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use hotwatch_platform::process::Exit;
 
 use crate::change::Digest;
-use crate::record::Event;
+use crate::config;
+use crate::go::build_id::Identity;
+use crate::record::{Event, Failure};
 
 /// The times a machine keeps to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// After a start, saves are gathered for this long.
     pub cooldown: Duration,
@@ -24,14 +26,33 @@ pub enum Input {
     /// Its turn to start has come.
     Launch,
     /// What it is built from changed, first noticed at `since`.
-    Changed { digest: Digest, since: Instant },
+    Changed(Changed),
+    /// Other files than before are known to belong to it. Whoever has read `from` has read `to`.
+    Rebased { from: Digest, to: Digest },
+    /// Its own steps before a build wrote files, first noticed at `since`.
+    Generated { digest: Digest, since: Instant },
+    /// Its configuration changed.
+    Reconfigured {
+        /// The new one.
+        config: Box<config::Service>,
+        /// Whether the binary has to be built anew.
+        rebuild: bool,
+        /// When the file that says so was saved.
+        since: Instant,
+    },
     /// A save, noticed at `since`, that left all content as it was. A build that ran meanwhile may have read it
     /// half-written all the same.
     Touched { since: Instant },
     /// The build has begun; before, it may have waited for others.
     Building,
+    /// A step before the build has to run, since its inputs changed.
+    Feeds { step: usize },
+    /// A step before the build has succeeded.
+    Fed { step: usize },
+    /// The build ended; becomes [`Input::Built`].
+    Ended(Result<Option<Identity>, Failure>),
     /// The build ended. One that was cancelled is reported as well.
-    Built(Result<(), String>),
+    Built(Result<Made, Failure>),
     /// The process was started.
     Started { pid: i32 },
     /// The process could not be started.
@@ -48,6 +69,31 @@ pub enum Input {
     Kill,
     /// The deadline has passed.
     Tick,
+}
+
+/// A change of what a service is built from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// The identity of all inputs now.
+    pub digest: Digest,
+    /// When the first event of it was read.
+    pub since: Instant,
+    /// Whether the save is complete: nothing more has been written for a while. Before that a build may begin,
+    /// on the chance that it is.
+    pub settled: bool,
+    /// Whether to restart even if the program turns out to be the same.
+    pub restart: bool,
+}
+
+/// What a build made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A new program.
+    New,
+    /// The program that runs already.
+    Same,
+    /// Nothing, since there is nothing to build.
+    Nothing,
 }
 
 /// What is to be done about it, in this order.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use hotwatch_platform::process::Exit;
 
-use super::protocol::{Effect, Input, Report, Timing};
+use super::protocol::{Changed, Effect, Input, Made, Report, Timing};
 use crate::change::Digest;
-use crate::record::{Event, Level, Rung};
+use crate::record::{Event, Failure, Level, Rung, Split};
 
 /// How often in a row a running build gives way to a newer save.
 const CANCELS_IN_A_ROW: u32 = 3;
@@ -30,6 +30,8 @@ struct Build {
     /// When the save behind it was noticed; `None` for the first build.
     since: Option<Instant>,
     cancelled: bool,
+    /// Whether the save behind it is known to be complete. Before that nobody is told of it.
+    settled: bool,
     /// Whether something was saved while it ran, so that nobody knows what it has read.
     mixed: bool,
     /// Whether it only repeats the last one, to be certain. What is saved without a change while it runs is
@@ -37,6 +39,8 @@ struct Build {
     repeats: bool,
     /// `None` while it waits for others.
     begun: Option<Begun>,
+    /// How it ended, while the save behind it may still go on.
+    ended: Option<(Instant, Result<Made, Failure>)>,
 }
 
 /// A build that was not cancelled.
@@ -61,7 +65,9 @@ struct Begun {
 enum Process {
     None,
     /// [`Effect::Start`] was given.
-    Starting,
+    Starting {
+        since: Instant,
+    },
     Running {
         pid: i32,
         started: Instant,
@@ -93,6 +99,10 @@ pub struct Machine {
     last_build: Option<Finished>,
     build: Option<Build>,
     cancels: u32,
+    /// Whether the save behind [`Machine::wanted`] is complete.
+    settled: bool,
+    /// Whether to restart even if the next binary is the same program.
+    must_restart: bool,
     /// A new binary waits to be started, for a save noticed then.
     fresh: Option<Option<Instant>>,
     process: Process,
@@ -100,6 +110,10 @@ pub struct Machine {
     serving: Option<Instant>,
     /// The process that ran before.
     old_pid: Option<i32>,
+    /// Where the time of the current reload has gone so far.
+    split: Split,
+    /// When a process was asked to make way for the next.
+    stopping: Option<Instant>,
     cooldown_until: Option<Instant>,
     effects: Vec<Effect>,
 }
@@ -116,6 +130,10 @@ impl Machine {
             last_build: None,
             build: None,
             cancels: 0,
+            settled: true,
+            must_restart: false,
+            split: Split::default(),
+            stopping: None,
             fresh: None,
             process: Process::None,
             serving: None,
@@ -123,6 +141,11 @@ impl Machine {
             cooldown_until: None,
             effects: Vec::new(),
         }
+    }
+
+    /// Keeps to other times from now on.
+    pub fn retime(&mut self, timing: Timing) {
+        self.timing = timing;
     }
 
     /// Whether a process runs that is not ready yet.
@@ -135,11 +158,12 @@ impl Machine {
         let to_replace = self.fresh.is_some() && matches!(self.process, Process::Running { .. });
         let to_build = self.build.is_none() && self.is_stale();
         let cooldown = self.cooldown_until.filter(|_| !self.ending && (to_replace || to_build));
-        let build = self.build.as_ref().and_then(|build| build.begun).map(|begun| begun.mention);
+        let build = self.build.as_ref().filter(|build| build.settled && build.ended.is_none());
+        let build = build.and_then(|build| build.begun).map(|begun| begun.mention);
         let process = match self.process {
             Process::Running { late, .. } => late,
             Process::Ending { deadline, .. } => Some(deadline),
-            Process::None | Process::Starting => None,
+            Process::None | Process::Starting { .. } => None,
         };
         [cooldown, build, process].into_iter().flatten().min()
     }
@@ -148,15 +172,22 @@ impl Machine {
     pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         match input {
             Input::Launch => self.launched = true,
-            Input::Changed { digest, since } => self.changed(now, digest, since),
+            Input::Changed(changed) => self.changed(now, changed),
+            Input::Rebased { from, to } => self.rebased(from, to),
+            Input::Generated { digest, since } => self.generated(now, digest, since),
+            Input::Reconfigured { rebuild, since, .. } => self.reconfigured(rebuild, since),
             Input::Touched { since } => self.touched(since),
             Input::Building => {
                 if let Some(build) = self.build.as_mut().filter(|build| !build.cancelled) {
                     build.begun = Some(Begun { at: now, mention: now + LONG_BUILD });
-                    self.tell(Event::Building);
+                    if build.settled {
+                        self.tell(Event::Building);
+                    }
                 }
             }
             Input::Built(result) => self.built(now, result),
+            // The actor has taken these in.
+            Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) => {}
             Input::Started { pid } => self.started(now, pid),
             Input::NotStarted(reason) => {
                 self.process = Process::None;
@@ -170,7 +201,10 @@ impl Machine {
             Input::Kill => self.stop(now, Effect::Kill),
             Input::Tick => self.tick(now),
         }
-        if self.ending && self.build.is_none() && matches!(self.process, Process::None) {
+        if self.ending
+            && self.build.as_ref().is_none_or(|build| build.ended.is_some())
+            && matches!(self.process, Process::None)
+        {
             self.effects.push(Effect::Report(Report::Stopped));
         } else if !self.ending {
             self.replace_if_possible(now);
@@ -200,15 +234,38 @@ impl Machine {
         self.cooldown_until.is_some_and(|until| now < until)
     }
 
-    fn changed(&mut self, now: Instant, digest: Digest, since: Instant) {
+    fn changed(&mut self, now: Instant, changed: Changed) {
+        let Changed { digest, since, settled, restart } = changed;
         self.wanted = digest;
+        self.settled = settled;
+        self.must_restart |= restart;
         self.since.get_or_insert(since);
         let stale = self.is_stale();
         if let Some(build) = &mut self.build {
             build.mixed |= build.digest != digest;
         }
+        if !settled {
+            return;
+        }
         match &mut self.build {
-            Some(build) if build.cancelled || build.digest == digest => {}
+            Some(build) if build.cancelled => {}
+            Some(build) if build.digest == digest => {
+                if !std::mem::replace(&mut build.settled, true) && build.begun.is_some() {
+                    let ended = build.ended.take();
+                    self.tell(Event::Building);
+                    if let Some((at, result)) = ended {
+                        self.built(at, result);
+                    }
+                }
+            }
+            // A build that was begun on a chance has told nobody, and costs nobody anything.
+            Some(build) if !build.settled => {
+                build.cancelled = true;
+                match build.ended.take() {
+                    Some((at, result)) => self.built(at, result),
+                    None => self.effects.push(Effect::CancelBuild),
+                }
+            }
             Some(_) if self.cancels >= CANCELS_IN_A_ROW => {
                 let reason = format!("cancelled {} builds in a row; this one finishes first", self.cancels);
                 self.tell(Event::Verdict { rung: Rung::Restart, reason });
@@ -229,6 +286,43 @@ impl Machine {
                     self.tell(Event::Verdict { rung: Rung::Restart, reason });
                 }
             }
+        }
+    }
+
+    fn rebased(&mut self, from: Digest, to: Digest) {
+        let read = self.build.as_mut().map(|build| &mut build.digest);
+        let read = read.into_iter().chain(self.last_build.as_mut().map(|last| &mut last.digest));
+        // What has read something else must not become equal by accident.
+        for digest in read.chain([&mut self.wanted]).filter(|digest| **digest == from) {
+            *digest = to;
+        }
+    }
+
+    fn generated(&mut self, now: Instant, digest: Digest, since: Instant) {
+        let just_now = |last: &Finished| since <= last.at + NOTICED_LATE;
+        match (&self.build, &self.last_build) {
+            (Some(build), _) if build.digest == self.wanted && !build.cancelled => {}
+            (None, Some(last)) if last.digest == self.wanted && just_now(last) => {}
+            _ => return self.changed(now, Changed { digest, since, settled: true, restart: false }),
+        }
+        // Its own work: the compiler, which comes after it, reads the result.
+        self.rebased(self.wanted, digest);
+    }
+
+    fn reconfigured(&mut self, rebuild: bool, since: Instant) {
+        self.must_restart = true;
+        if rebuild {
+            self.since.get_or_insert(since);
+            if let Some(last) = &mut self.last_build {
+                last.certain = false;
+                last.repeated = false;
+            }
+            if let Some(build) = self.build.as_mut().filter(|build| !build.cancelled) {
+                build.cancelled = true;
+                self.effects.push(Effect::CancelBuild);
+            }
+        } else if self.last_build.is_some_and(|last| last.succeeded) {
+            self.fresh.get_or_insert(Some(since));
         }
     }
 
@@ -257,14 +351,26 @@ impl Machine {
         }
         let repeats = self.last_build.is_some_and(|last| last.digest == self.wanted);
         let since = self.since.take();
-        let build =
-            Build { digest: self.wanted, since, cancelled: false, mixed: false, repeats, begun: None };
-        self.build = Some(build);
+        self.build = Some(Build {
+            digest: self.wanted,
+            since,
+            cancelled: false,
+            settled: self.settled,
+            mixed: false,
+            repeats,
+            begun: None,
+            ended: None,
+        });
         self.effects.push(Effect::Build);
     }
 
-    fn built(&mut self, now: Instant, result: Result<(), String>) {
-        let Some(build) = self.build.take() else { return };
+    fn built(&mut self, now: Instant, result: Result<Made, Failure>) {
+        let Some(mut build) = self.build.take() else { return };
+        if !build.settled && !build.cancelled {
+            build.ended = Some((now, result));
+            self.build = Some(build);
+            return;
+        }
         if self.ending {
             return;
         }
@@ -286,15 +392,17 @@ impl Machine {
             at: now,
         });
         match result {
-            Ok(()) => {
-                self.tell(Event::Build { ok: true, ms, output: String::new() });
-                self.fresh = Some(build.since);
+            Ok(made) => {
+                if made != Made::Nothing {
+                    self.tell(Event::Build { ok: true, ms, failure: Failure::default() });
+                }
+                self.made(made, build.since, ms);
             }
-            Err(output) => {
-                self.tell(Event::Build { ok: false, ms, output });
+            Err(failure) => {
+                self.tell(Event::Build { ok: false, ms, failure });
                 let reason = match self.process {
                     Process::Running { pid, .. } => format!("PID {pid} keeps running what was built before"),
-                    Process::Starting | Process::Ending { asked: true, .. } => {
+                    Process::Starting { .. } | Process::Ending { asked: true, .. } => {
                         "what was built before is being started".to_owned()
                     }
                     Process::None | Process::Ending { asked: false, .. } => {
@@ -307,18 +415,36 @@ impl Machine {
         }
     }
 
+    /// A build succeeded, `ms` milliseconds after it began, for a save noticed at `since`.
+    fn made(&mut self, made: Made, since: Option<Instant>, ms: u64) {
+        match self.process {
+            Process::Running { pid, .. } if made == Made::Same && !self.must_restart => {
+                self.fresh = None;
+                let reason = format!("the new binary is the same program; PID {pid} keeps running");
+                self.tell(Event::Verdict { rung: Rung::Nothing, reason });
+            }
+            _ => {
+                self.fresh = Some(since);
+                self.split = Split { build_ms: ms, ..Split::default() };
+            }
+        }
+    }
+
     /// Makes way for a new binary, and starts it once there is room.
     fn replace_if_possible(&mut self, now: Instant) {
         match self.process {
             Process::Running { pid, .. } if self.fresh.is_some() && !self.is_cooling(now) => {
                 self.old_pid = Some(pid);
+                self.stopping = Some(now);
                 self.end(now, pid, true);
                 self.effects.push(Effect::Terminate);
             }
             Process::None if self.launched => {
                 if let Some(since) = self.fresh.take() {
                     self.serving = since;
-                    self.process = Process::Starting;
+                    self.must_restart = false;
+                    self.split.stop_ms = self.stopping.take().map_or(0, |since| millis(now - since));
+                    self.process = Process::Starting { since: now };
                     self.effects.push(Effect::Start);
                 }
             }
@@ -327,6 +453,9 @@ impl Machine {
     }
 
     fn started(&mut self, now: Instant, pid: i32) {
+        if let Process::Starting { since } = self.process {
+            self.split.start_ms = millis(now - since);
+        }
         let late = Some(now + self.timing.ready_timeout);
         self.process = Process::Running { pid, started: now, ready: false, late };
         self.cooldown_until = Some(now + self.timing.cooldown);
@@ -346,7 +475,11 @@ impl Machine {
         self.tell(Event::Ready { pid, ms: millis(now - started) });
         if let Some(since) = self.serving.take() {
             let old_pid = self.old_pid.take();
-            self.tell(Event::Restarted { old_pid, pid, ms: millis(now - since) });
+            let (ms, mut split) = (millis(now - since), std::mem::take(&mut self.split));
+            split.ready_ms = millis(now - started);
+            let accounted = split.build_ms + split.stop_ms + split.start_ms + split.ready_ms;
+            split.wait_ms = ms.saturating_sub(accounted);
+            self.tell(Event::Restarted { old_pid, pid, ms, split });
         }
         self.effects.push(Effect::Report(Report::Ready));
     }
@@ -389,7 +522,7 @@ impl Machine {
             self.effects.push(Effect::CancelBuild);
         }
         match self.process {
-            Process::None | Process::Starting => {}
+            Process::None | Process::Starting { .. } => {}
             Process::Ending { .. } if how == Effect::Terminate => {}
             Process::Running { pid, .. } | Process::Ending { pid, .. } => {
                 self.end(now, pid, true);

@@ -48,9 +48,13 @@ impl Running {
         tell: &Tell,
         inputs: &Sender<Input>,
     ) -> Result<Running, String> {
-        let describe = |error| format!("cannot run `{}`: {error}", binary.display());
+        let path = binary.display().to_string();
+        let words: Vec<String> = service.run.iter().map(|word| word.replace("{out}", &path)).collect();
+        let (program, args) = words.split_first().ok_or("`run` is empty")?;
+        let describe = |error| format!("cannot run `{program}`: {error}");
         let started = process::spawn(
-            Command::new(binary)
+            Command::new(program)
+                .args(args)
                 .args(&service.args)
                 .current_dir(&service.dir)
                 .envs(&service.env)

@@ -14,6 +14,7 @@ use nix::fcntl::OFlag;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::change::{Change, Content};
+use crate::source::{self, Head};
 
 use self::packed::Packed;
 
@@ -45,7 +46,7 @@ impl Known {
         // Only differences are collected: a list of all files would be larger than all that is kept of them.
         let look_again = |(path, before): (PathBuf, Seen)| {
             let now = look(&path, Some(before));
-            (now != Some(before)).then_some((path, Some(before), now))
+            (now.as_ref().map(|now| now.seen) != Some(before)).then_some((path, Some(before), now))
         };
         let mut different: Vec<_> = self.files.below(path).filter_map(look_again).collect();
         if !self.has_file(path)
@@ -61,30 +62,58 @@ impl Known {
         self.files.get(path).is_some()
     }
 
+    /// Whether anything is known at or below `path`.
+    pub fn has_any(&self, path: &Path) -> bool {
+        self.files.below(path).next().is_some()
+    }
+
+    /// The content of the file `path`, as far as is known.
+    pub fn content(&self, path: &Path) -> Option<Content> {
+        self.files.get(path).map(|seen| seen.content)
+    }
+
     /// Takes note that the file `path`, which looked as `before`, looks as `now`.
-    fn note(&mut self, path: PathBuf, before: Option<Seen>, now: Option<Seen>) -> Option<Change> {
-        match now {
-            Some(now) => self.files.insert(&path, now),
+    fn note(&mut self, path: PathBuf, before: Option<Seen>, now: Option<Look>) -> Option<Change> {
+        match &now {
+            Some(now) => self.files.insert(&path, now.seen),
             None => self.files.remove(&path),
         }
-        let (before, after) = (before.map(|seen| seen.content), now.map(|seen| seen.content));
-        (before != after).then_some(Change { path, before, after })
+        let before = before.map(|seen| seen.content);
+        let (after, head) = now.map_or((None, None), |now| (Some(now.seen.content), now.head));
+        (before != after).then_some(Change { path, before, after, head })
     }
 }
 
+/// How a file looks now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Look {
+    seen: Seen,
+    /// What it says at its head, if it was read and is a Go source.
+    head: Option<Head>,
+}
+
 /// How the file `path` looks now; its content is read only if it does not look as `before`.
-fn look(path: &Path, before: Option<Seen>) -> Option<Seen> {
+fn look(path: &Path, before: Option<Seen>) -> Option<Look> {
     if let Some(before) = before.filter(|seen| seen.stamp.is_some()) {
         let meta = fs::metadata(path).ok().filter(Metadata::is_file)?;
         if settled_stamp(&meta) == before.stamp {
-            return Some(before);
+            return Some(Look { seen: before, head: None });
         }
     }
     // Unreadable is as good as gone: no build can read it either.
     let mut file = open(path).ok()?;
     let meta = file.metadata().ok().filter(Metadata::is_file)?;
     let stamp = settled_stamp(&meta);
-    Some(Seen { stamp, content: Content::of(&read(&mut file, &meta).ok()?) })
+    let bytes = read(&mut file, &meta).ok()?;
+    let is_go = path.extension().is_some_and(|extension| extension == "go");
+    // What cannot be tokenised differs as soon as its bytes do.
+    Some(match is_go.then(|| source::scan(&bytes)).flatten() {
+        Some(source) => {
+            let seen = Seen { stamp, content: Content::of_source(&bytes, &source) };
+            Look { seen, head: Some(source.head) }
+        }
+        None => Look { seen: Seen { stamp, content: Content::of(&bytes) }, head: None },
+    })
 }
 
 /// Opens `path` without waiting for anybody to write into it, in case it is a named pipe.
@@ -187,7 +216,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.go");
         fs::write(&file, "1").unwrap();
-        assert_eq!(look(&file, None).unwrap().stamp, None);
+        assert_eq!(look(&file, None).unwrap().seen.stamp, None);
     }
 
     #[test]
@@ -225,12 +254,13 @@ mod tests {
     #[test]
     fn a_settled_file_is_read_only_when_it_looks_different() {
         let file = Path::new("/bin/sh");
-        let real = look(file, None).unwrap();
+        let real = look(file, None).unwrap().seen;
         let seen = Seen { content: Content::of(b"not what is there"), ..real };
         assert!(real.stamp.is_some());
-        assert_eq!(look(file, Some(seen)), Some(seen));
-        assert_eq!(look(file, Some(Seen { stamp: None, ..seen })), Some(real));
-        assert_eq!(look(file, Some(Seen { stamp: Stamp::new(1), ..seen })), Some(real));
+        let look = |before| look(file, Some(before)).unwrap().seen;
+        assert_eq!(look(seen), seen);
+        assert_eq!(look(Seen { stamp: None, ..seen }), real);
+        assert_eq!(look(Seen { stamp: Stamp::new(1), ..seen }), real);
     }
 
     #[test]

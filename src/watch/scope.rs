@@ -1,16 +1,16 @@
 //! What the watcher of `up` looks at: directories that may hold sources, and of the files only those that may
 //! count. Found files are passed on while the walk goes on, so that they can be read at the same time.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use hotwatch_platform::watch::{Entry, Scope};
 
 use super::ignore::Ignore;
-use super::{Changed, MayCount, Told};
+use super::{MayCount, Told};
 
 /// Files per message.
 const CHUNK: usize = 512;
@@ -36,7 +36,7 @@ impl Finds {
         let paths = self.with(|found| std::mem::take(&mut found.files));
         if !paths.is_empty() {
             // Nobody listens any more once `up` ends.
-            let _ = told.send(Told::Changed(Changed { at: Instant::now(), paths }));
+            let _ = told.send(Told::Found(paths));
         }
     }
 
@@ -49,6 +49,9 @@ impl Finds {
 /// The scope.
 pub(super) struct Sources {
     pub(super) ignore: Ignore,
+    pub(super) roots: Arc<BTreeSet<PathBuf>>,
+    /// Directories that are entered in any case. What lies in no root is entered for their sake only.
+    pub(super) covered: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// Directories that somebody else looks at.
     pub(super) closed: Vec<PathBuf>,
     pub(super) may_count: MayCount,
@@ -58,11 +61,19 @@ pub(super) struct Sources {
     pub(super) ending: Arc<AtomicBool>,
 }
 
+impl Sources {
+    fn is_covered(&self, dir: &Path) -> bool {
+        self.covered.lock().unwrap_or_else(PoisonError::into_inner).contains(dir)
+    }
+}
+
 impl Scope for Sources {
     fn enter(&mut self, dir: &Path) -> bool {
-        !self.ending.load(Ordering::Acquire)
-            && !self.ignore.prunes(dir)
-            && !self.closed.iter().any(|closed| dir == closed)
+        if self.ending.load(Ordering::Acquire) || self.closed.iter().any(|closed| dir == closed) {
+            return false;
+        }
+        let in_a_root = || self.roots.iter().any(|root| dir.starts_with(root));
+        self.is_covered(dir) || (in_a_root() && !self.ignore.prunes(dir))
     }
 
     fn found(&mut self, path: &Path, kind: Entry) {

@@ -39,9 +39,12 @@ fn watch(fake: Fake, roots: &[&Path]) -> Watch {
     let roots: BTreeSet<PathBuf> = roots.iter().map(|root| root.to_path_buf()).collect();
     let shared = Shared::new(Ignore::new(), may_count, told, roots.clone());
     let (ending, threads) = (Arc::clone(&shared.ending), Arc::clone(&shared.threads));
-    let actor = Actor { watcher: Box::new(fake), finds: Finds::default(), shared: shared.clone() };
+    let (covers, asked) = unbounded();
+    let waker = fake.waker();
+    let (watcher, finds, tops) = (Box::new(fake), Finds::default(), BTreeSet::new());
+    let actor = Actor { watcher, finds, asked, tops, shared: shared.clone() };
     shared.spawn(actor, move |actor| actor.begin(&roots, Vec::new(), Path::new("/project")));
-    Watch { telling, ending, threads }
+    Watch { telling, covers, waker, ending, threads }
 }
 
 fn change(path: &str, dir: bool) -> Event {
@@ -58,6 +61,11 @@ fn transcript(watch: &Watch) -> Vec<String> {
                 let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
                 format!("changed {}", paths.join(" "))
             }
+            Told::Found(paths) => format!(
+                "found {}",
+                paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
+            ),
+            Told::Covered(directories) => format!("covered {directories}"),
             Told::Watching(summary) => format!("watching {}", summary.directories),
             Told::Warning(message) => format!("warning: {message}"),
             Told::Failed(message) => {
@@ -69,13 +77,11 @@ fn transcript(watch: &Watch) -> Vec<String> {
 }
 
 #[test]
-fn files_that_cannot_count_are_not_told_and_directories_are() {
-    let waits = VecDeque::from([
-        vec![change("/p/a.txt", false)],
-        vec![change("/p/b.go", false), change("/p/c.txt", false), change("/p/dir", true)],
-    ]);
+fn what_is_read_at_once_is_told_at_once() {
+    let waits =
+        VecDeque::from([vec![change("/p/b.go", false), change("/p/c.txt", false), change("/p/dir", true)]]);
     let told = transcript(&watch(Fake { waits, ..Fake::default() }, &[Path::new("/p")]));
-    assert_eq!(told[..2], ["watching 1", "changed /p/b.go /p/dir"]);
+    assert_eq!(told[..2], ["watching 1", "changed /p/b.go /p/c.txt /p/dir"]);
     assert!(told[2].starts_with("failed: the file watcher stopped working"), "{told:?}");
 }
 
@@ -113,7 +119,7 @@ fn what_exceeds_the_limit_is_polled_and_the_remedy_names_the_number() {
     let waits = VecDeque::from([unwatched(&late), unwatched(&late), unwatched(&beyond.join("deep"))]);
     let watch = watch(Fake { added: VecDeque::from([Ok(added)]), waits }, &[dir.path()]);
     let told = transcript(&watch);
-    assert_eq!(told[0], format!("changed {}", beyond.join("deep/a.go").display()));
+    assert_eq!(told[0], format!("found {}", beyond.join("deep/a.go").display()));
     assert!(told[1].contains("2 of 9 directories are polled instead"), "{told:?}");
     assert!(told[1].contains("sudo sysctl fs.inotify.max_user_watches=524288"), "{told:?}");
     assert_eq!(told[2], "watching 9");

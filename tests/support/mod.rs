@@ -19,6 +19,9 @@ use serde_json::Value;
 /// How long anything may take. Generous: a loaded machine is no failure.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
+/// A setting by which every Go file in a service's directory restarts it, whether it is imported or not.
+pub const EVERY_GO_FILE: &str = "watch = { include = [\"**/*.go\"] }";
+
 /// The fixtures of this repository.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)

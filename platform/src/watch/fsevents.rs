@@ -442,6 +442,10 @@ struct Found<'a, 'b> {
 
 impl<S: System> Watcher for Backend<S> {
     fn add(&mut self, root: &Path) -> Result<Added, WatchError> {
+        if let Some(index) = self.roots.iter().position(|known| known.path == root) {
+            // One that is gone is picked up, and reported, when it comes back.
+            return Ok(self.read_root(index, false).unwrap_or_default());
+        }
         let index = self.roots.len();
         let path = root.to_owned();
         self.roots.push(Root { path, spellings: Vec::new(), tree: Tree::default(), top: None });

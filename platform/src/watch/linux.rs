@@ -372,6 +372,13 @@ impl Inotify {
 
 impl Watcher for Inotify {
     fn add(&mut self, root: &Path) -> Result<Added, WatchError> {
+        if let Some(index) = self.roots.iter().position(|known| known.path == root) {
+            if let Some(id) = self.roots[index].node.take() {
+                self.forget(id);
+            }
+            // One that is gone is picked up, and reported, when it comes back.
+            return Ok(self.read_root(index).unwrap_or_default());
+        }
         self.roots.push(Root { path: root.to_owned(), node: None });
         match self.read_root(self.roots.len() - 1) {
             Ok(added) => {

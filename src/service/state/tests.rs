@@ -1,5 +1,5 @@
 use super::*;
-use crate::change::{Change, Content};
+use crate::change::Content;
 
 /// A machine with a clock of its own that counts milliseconds.
 struct Bench {
@@ -10,9 +10,13 @@ struct Bench {
 
 fn digest(text: &str) -> Digest {
     let mut digest = Digest::default();
-    let after = Some(Content::of(text.as_bytes()));
-    digest.apply(&Change { path: "main.go".into(), before: None, after });
+    digest.add("main.go".as_ref(), Content::of(text.as_bytes()));
     digest
+}
+
+/// A complete save.
+fn whole(digest: Digest, since: Instant) -> Changed {
+    Changed { digest, since, settled: true, restart: false }
 }
 
 impl Bench {
@@ -30,7 +34,7 @@ impl Bench {
         let mut bench = Bench::new();
         bench.give(0, Input::Tick);
         bench.give(0, Input::Launch);
-        bench.give(100, Input::Built(Ok(())));
+        bench.give(100, Input::Built(Ok(Made::New)));
         bench.give(100, Input::Started { pid: 1 });
         bench.give(150, Input::Ready { pid: 0 });
         bench.at = 1000;
@@ -47,7 +51,7 @@ impl Bench {
         self.at = at;
         let pid = match self.machine.process {
             Process::Running { pid, .. } | Process::Ending { pid, .. } => pid,
-            Process::None | Process::Starting => 0,
+            Process::None | Process::Starting { .. } => 0,
         };
         let input = match input {
             Input::Ready { pid: 0 } => Input::Ready { pid },
@@ -62,7 +66,7 @@ impl Bench {
     fn save(&mut self, at: u64, text: &str) -> String {
         self.at = at;
         let since = self.now();
-        self.give(at, Input::Changed { digest: digest(text), since })
+        self.give(at, Input::Changed(whole(digest(text), since)))
     }
 
     /// Lets the deadline pass, which must lie at `at`.
@@ -77,7 +81,9 @@ fn short(effect: &Effect) -> String {
     match effect {
         Effect::Tell(Event::Started { pid }) => format!("started:{pid}"),
         Effect::Tell(Event::Ready { ms, .. }) => format!("ready:{ms}"),
-        Effect::Tell(Event::Restarted { old_pid, pid, ms }) => format!("restarted:{old_pid:?}:{pid}:{ms}"),
+        Effect::Tell(Event::Restarted { old_pid, pid, ms, .. }) => {
+            format!("restarted:{old_pid:?}:{pid}:{ms}")
+        }
         Effect::Tell(Event::Build { ok, .. }) => format!("built:{ok}"),
         Effect::Tell(Event::Building) => "building".to_owned(),
         Effect::Tell(Event::StillBuilding { ms }) => format!("still:{ms}"),
@@ -96,7 +102,7 @@ fn short(effect: &Effect) -> String {
 fn builds_at_once_and_starts_when_its_turn_comes() {
     let mut bench = Bench::new();
     assert_eq!(bench.give(0, Input::Tick), "Build");
-    assert_eq!(bench.give(100, Input::Built(Ok(()))), "built:true");
+    assert_eq!(bench.give(100, Input::Built(Ok(Made::New))), "built:true");
     assert_eq!(bench.give(200, Input::Launch), "Start");
     assert_eq!(bench.give(201, Input::Started { pid: 7 }), "started:7 report:Started");
     assert!(bench.machine.awaits_readiness());
@@ -108,7 +114,7 @@ fn builds_at_once_and_starts_when_its_turn_comes() {
 fn a_save_builds_then_replaces_the_process() {
     let mut bench = Bench::running();
     assert_eq!(bench.save(1000, "a"), "Build");
-    assert_eq!(bench.give(1300, Input::Built(Ok(()))), "built:true Terminate");
+    assert_eq!(bench.give(1300, Input::Built(Ok(Made::New))), "built:true Terminate");
     assert_eq!(bench.give(1310, Input::Exited { pid: 0, exit: Exit::Signal(15) }), "");
     assert_eq!(bench.give(1320, Input::Gone { pid: 0 }), "stopped:1 Start");
     assert_eq!(bench.give(1321, Input::Started { pid: 2 }), "started:2 report:Started");
@@ -119,11 +125,11 @@ fn a_save_builds_then_replaces_the_process() {
 fn a_failed_build_touches_nothing_and_the_fix_restarts_once() {
     let mut bench = Bench::running();
     bench.save(1000, "broken");
-    assert_eq!(bench.give(1200, Input::Built(Err("no".to_owned()))), "built:false verdict:Nothing");
+    assert_eq!(bench.give(1200, Input::Built(Err(Failure::default()))), "built:false verdict:Nothing");
     // Even a fix that restores what runs is built: the user waits for the word that it builds again.
-    let back = Input::Changed { digest: Digest::default(), since: bench.now() };
+    let back = Input::Changed(whole(Digest::default(), bench.now()));
     assert_eq!(bench.give(2000, back), "Build");
-    assert_eq!(bench.give(2300, Input::Built(Ok(()))), "built:true Terminate");
+    assert_eq!(bench.give(2300, Input::Built(Ok(Made::New))), "built:true Terminate");
 }
 
 #[test]
@@ -132,11 +138,11 @@ fn a_first_build_that_fails_waits_for_the_next_save() {
     bench.give(0, Input::Tick);
     bench.give(0, Input::Launch);
     assert_eq!(
-        bench.give(100, Input::Built(Err("no".to_owned()))),
+        bench.give(100, Input::Built(Err(Failure::default()))),
         "built:false report:Failed verdict:Nothing"
     );
     assert_eq!(bench.save(500, "fixed"), "Build");
-    assert_eq!(bench.give(600, Input::Built(Ok(()))), "built:true Start");
+    assert_eq!(bench.give(600, Input::Built(Ok(Made::New))), "built:true Start");
     bench.give(600, Input::Started { pid: 3 });
     assert_eq!(bench.give(610, Input::Ready { pid: 0 }), "ready:10 restarted:None:3:110 report:Ready");
 }
@@ -148,17 +154,17 @@ fn a_newer_save_cancels_a_build_three_times_in_a_row() {
     for round in 1..=3u64 {
         assert_eq!(bench.save(1000 + round * 100, &round.to_string()), "CancelBuild cancelled");
         assert_eq!(bench.save(1001 + round * 100, &format!("{round}b")), "");
-        let killed = Input::Built(Err("killed".to_owned()));
+        let killed = Input::Built(Err(Failure::default()));
         assert_eq!(bench.give(1002 + round * 100, killed), "Build");
     }
     assert_eq!(bench.save(1400, "last"), "verdict:Restart");
-    assert_eq!(bench.give(1500, Input::Built(Ok(()))), "built:true Terminate Build");
+    assert_eq!(bench.give(1500, Input::Built(Ok(Made::New))), "built:true Terminate Build");
     bench.give(1510, Input::Gone { pid: 0 });
     bench.give(1511, Input::Started { pid: 2 });
     // Counted from the first save, although its build and two more were cancelled.
     assert_eq!(bench.give(1520, Input::Ready { pid: 0 }), "ready:9 restarted:Some(1):2:520 report:Ready");
     // Its own restart still keeps the distance.
-    assert_eq!(bench.give(1800, Input::Built(Ok(()))), "built:true");
+    assert_eq!(bench.give(1800, Input::Built(Ok(Made::New))), "built:true");
     assert_eq!(bench.tick(1811), "Terminate");
 }
 
@@ -176,15 +182,15 @@ fn a_build_during_which_something_was_saved_is_followed_by_another() {
     bench.save(1000, "a");
     let since = bench.now();
     assert_eq!(bench.give(1050, Input::Touched { since }), "");
-    assert_eq!(bench.give(1300, Input::Built(Ok(()))), "built:true Terminate Build");
+    assert_eq!(bench.give(1300, Input::Built(Ok(Made::New))), "built:true Terminate Build");
     bench.give(1310, Input::Gone { pid: 0 });
     bench.give(1311, Input::Started { pid: 2 });
     bench.give(1320, Input::Ready { pid: 2 });
-    bench.give(1700, Input::Built(Ok(())));
+    bench.give(1700, Input::Built(Ok(Made::New)));
 
     // The save may be noticed only after the build has ended; one that began later is no reason.
     bench.save(3000, "b");
-    bench.give(3100, Input::Built(Ok(())));
+    bench.give(3100, Input::Built(Ok(Made::New)));
     bench.give(3110, Input::Gone { pid: 0 });
     bench.give(3111, Input::Started { pid: 3 });
     let at = |ms| bench.start + Duration::from_millis(ms);
@@ -195,7 +201,7 @@ fn a_build_during_which_something_was_saved_is_followed_by_another() {
 
 #[test]
 fn a_build_that_writes_its_own_sources_again_does_not_go_round_in_circles() {
-    for result in [Ok(()), Err("no".to_owned())] {
+    for result in [Ok(Made::New), Err(Failure::default())] {
         let mut bench = Bench::running();
         bench.save(1000, "a");
         let mut builds = 1;
@@ -221,10 +227,10 @@ fn a_build_that_writes_its_own_sources_again_does_not_go_round_in_circles() {
 fn a_save_without_a_change_builds_again_what_failed_and_starts_again_what_ended() {
     let mut bench = Bench::running();
     bench.save(1000, "a");
-    bench.give(1100, Input::Built(Err("half-written".to_owned())));
+    bench.give(1100, Input::Built(Err(Failure::default())));
     let since = bench.start + Duration::from_millis(2000);
     assert_eq!(bench.give(2000, Input::Touched { since }), "Build");
-    bench.give(2100, Input::Built(Ok(())));
+    bench.give(2100, Input::Built(Ok(Made::New)));
     bench.give(2110, Input::Gone { pid: 0 });
     bench.give(2111, Input::Started { pid: 2 });
     bench.give(3000, Input::Exited { pid: 2, exit: Exit::Code(1) });
@@ -247,9 +253,9 @@ fn what_is_said_of_an_older_process_is_not_taken_for_the_newer_one() {
 fn there_and_back_again_during_a_build_ends_with_what_runs() {
     let mut bench = Bench::running();
     bench.save(1000, "a");
-    let back = Input::Changed { digest: Digest::default(), since: bench.now() };
+    let back = Input::Changed(whole(Digest::default(), bench.now()));
     assert_eq!(bench.give(1050, back), "CancelBuild cancelled");
-    assert_eq!(bench.give(1060, Input::Built(Err("killed".to_owned()))), "verdict:Nothing");
+    assert_eq!(bench.give(1060, Input::Built(Err(Failure::default()))), "verdict:Nothing");
     assert_eq!(bench.machine.deadline(), None);
 }
 
@@ -257,14 +263,14 @@ fn there_and_back_again_during_a_build_ends_with_what_runs() {
 fn saves_after_a_restart_are_gathered_not_dropped() {
     let mut bench = Bench::running();
     bench.save(1000, "a");
-    bench.give(1100, Input::Built(Ok(())));
+    bench.give(1100, Input::Built(Ok(Made::New)));
     bench.give(1100, Input::Gone { pid: 0 });
     bench.give(1100, Input::Started { pid: 2 });
     bench.give(1110, Input::Ready { pid: 0 });
     assert_eq!(bench.save(1150, "b"), "verdict:Restart");
     assert_eq!(bench.save(1250, "c"), "verdict:Restart");
     assert_eq!(bench.tick(1400), "Build");
-    bench.give(1500, Input::Built(Ok(())));
+    bench.give(1500, Input::Built(Ok(Made::New)));
     bench.give(1500, Input::Gone { pid: 0 });
     bench.give(1500, Input::Started { pid: 3 });
     assert_eq!(bench.give(1510, Input::Ready { pid: 0 }), "ready:10 restarted:Some(2):3:360 report:Ready");
@@ -296,7 +302,7 @@ fn stopping_ends_the_build_too() {
     bench.save(1000, "a");
     assert_eq!(bench.give(1100, Input::Stop), "CancelBuild Terminate");
     assert_eq!(bench.give(1110, Input::Gone { pid: 0 }), "stopped:1");
-    assert_eq!(bench.give(1120, Input::Built(Err("killed".to_owned()))), "report:Stopped");
+    assert_eq!(bench.give(1120, Input::Built(Err(Failure::default()))), "report:Stopped");
 }
 
 #[test]
@@ -306,7 +312,7 @@ fn a_crash_is_told_what_it_leaves_is_ended_and_the_next_save_starts_again() {
     assert_eq!(bench.tick(6000), "Kill");
     assert_eq!(bench.give(6001, Input::Gone { pid: 0 }), "");
     assert_eq!(bench.save(7000, "a"), "Build");
-    assert_eq!(bench.give(7100, Input::Built(Ok(()))), "built:true Start");
+    assert_eq!(bench.give(7100, Input::Built(Ok(Made::New))), "built:true Start");
 }
 
 #[test]
@@ -314,7 +320,7 @@ fn a_save_after_an_early_crash_is_not_forgotten() {
     let mut bench = Bench::new();
     bench.give(0, Input::Tick);
     bench.give(0, Input::Launch);
-    bench.give(0, Input::Built(Ok(())));
+    bench.give(0, Input::Built(Ok(Made::New)));
     bench.give(0, Input::Started { pid: 1 });
     assert_eq!(
         bench.give(50, Input::Exited { pid: 0, exit: Exit::Code(2) }),
@@ -329,11 +335,11 @@ fn a_save_after_an_early_crash_is_not_forgotten() {
 fn a_save_during_the_stop_is_built_and_the_older_binary_starts_meanwhile() {
     let mut bench = Bench::running();
     bench.save(1000, "a");
-    bench.give(1100, Input::Built(Ok(())));
+    bench.give(1100, Input::Built(Ok(Made::New)));
     assert_eq!(bench.save(1150, "b"), "Build");
     assert_eq!(bench.give(1200, Input::Gone { pid: 0 }), "stopped:1 Start");
     assert_eq!(bench.give(1201, Input::Started { pid: 2 }), "started:2 report:Started");
-    assert_eq!(bench.give(1300, Input::Built(Ok(()))), "built:true");
+    assert_eq!(bench.give(1300, Input::Built(Ok(Made::New))), "built:true");
     assert_eq!(bench.tick(1501), "Terminate");
 }
 
@@ -354,8 +360,104 @@ fn a_process_that_is_late_is_told_once_and_may_still_become_ready() {
     let mut bench = Bench::new();
     bench.give(0, Input::Tick);
     bench.give(0, Input::Launch);
-    bench.give(0, Input::Built(Ok(())));
+    bench.give(0, Input::Built(Ok(Made::New)));
     bench.give(0, Input::Started { pid: 1 });
     assert_eq!(bench.tick(60_000), "TellLate report:Failed");
     assert_eq!(bench.give(61_000, Input::Ready { pid: 0 }), "ready:61000 report:Ready");
+}
+
+#[test]
+fn a_build_on_a_chance_is_told_when_the_save_is_complete() {
+    let mut bench = Bench::running();
+    let begun =
+        |bench: &Bench, text| Input::Changed(Changed { settled: false, ..whole(digest(text), bench.now()) });
+    let early = begun(&bench, "a");
+    assert_eq!(bench.give(1000, early), "Build");
+    assert_eq!(bench.give(1001, Input::Building), "");
+    assert_eq!(bench.save(1020, "a"), "building");
+    assert_eq!(bench.give(1300, Input::Built(Ok(Made::New))), "built:true Terminate");
+
+    // One that turns out to be outdated costs no patience.
+    let mut bench = Bench::running();
+    for round in 0..5 {
+        let early = begun(&bench, "half");
+        let at = 1000 + 100 * round;
+        assert_eq!(bench.give(at, early), "Build", "{round}");
+        assert_eq!(bench.give(at + 1, Input::Building), "");
+        assert_eq!(bench.save(at + 20, "whole"), "CancelBuild");
+        assert_eq!(bench.give(at + 21, Input::Built(Err(Failure::default()))), "Build");
+        assert_eq!(bench.save(at + 30, &format!("more {round}")), "CancelBuild cancelled");
+        assert_eq!(bench.give(at + 31, Input::Built(Err(Failure::default()))), "Build");
+        assert_eq!(bench.give(at + 90, Input::Built(Err(Failure::default()))), "built:false verdict:Nothing");
+    }
+
+    // One that ends before the save does waits for it.
+    let mut bench = Bench::running();
+    let early = begun(&bench, "a");
+    bench.give(1000, early);
+    bench.give(1001, Input::Building);
+    assert_eq!(bench.give(1005, Input::Built(Ok(Made::New))), "");
+    assert_eq!(bench.machine.deadline(), None);
+    assert_eq!(bench.save(1020, "a"), "building built:true Terminate");
+}
+
+#[test]
+fn the_same_program_restarts_nothing_unless_what_it_reads_changed() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    assert_eq!(bench.give(1300, Input::Built(Ok(Made::Same))), "built:true verdict:Nothing");
+    let since = bench.now();
+    bench.give(2000, Input::Changed(Changed { restart: true, ..whole(digest("b"), since) }));
+    assert_eq!(bench.give(2300, Input::Built(Ok(Made::Same))), "built:true Terminate");
+}
+
+#[test]
+fn files_that_join_a_program_are_no_change_for_who_has_read_them() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    assert_eq!(bench.give(1050, Input::Rebased { from: digest("a"), to: digest("a+b") }), "");
+    assert_eq!(bench.give(1300, Input::Built(Ok(Made::New))), "built:true Terminate");
+    assert_eq!(bench.machine.deadline().is_some(), true);
+    // What has read something else stays outdated.
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1300, Input::Built(Err(Failure::default())));
+    assert_eq!(bench.give(1400, Input::Rebased { from: digest("other"), to: digest("a") }), "");
+    assert_eq!(bench.save(1500, "b"), "Build");
+}
+
+#[test]
+fn what_its_own_steps_write_starts_no_second_build() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    let since = bench.now();
+    assert_eq!(bench.give(1050, Input::Generated { digest: digest("a+gen"), since }), "");
+    assert_eq!(bench.give(1300, Input::Built(Ok(Made::New))), "built:true Terminate");
+    // The events may come late.
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1300, Input::Built(Err(Failure::default())));
+    let since = bench.now();
+    assert_eq!(bench.give(1330, Input::Generated { digest: digest("a+gen"), since }), "");
+    // Somebody else's edit of a generated file is a change.
+    let since = bench.start + Duration::from_secs(5);
+    assert_eq!(bench.give(5000, Input::Generated { digest: digest("edited"), since }), "Build");
+}
+
+#[test]
+fn the_time_of_a_restart_is_split() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1030, Input::Building);
+    bench.give(1300, Input::Built(Ok(Made::New)));
+    bench.give(1310, Input::Exited { pid: 0, exit: Exit::Code(0) });
+    bench.give(1320, Input::Gone { pid: 0 });
+    bench.give(1322, Input::Started { pid: 2 });
+    bench.at = 1350;
+    let effects = bench.machine.step(bench.now(), Input::Ready { pid: 2 });
+    let split = Split { wait_ms: 30, build_ms: 270, stop_ms: 20, start_ms: 2, ready_ms: 28 };
+    assert!(
+        effects.contains(&Effect::Tell(Event::Restarted { old_pid: Some(1), pid: 2, ms: 350, split })),
+        "{effects:?}"
+    );
 }

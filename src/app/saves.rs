@@ -1,0 +1,349 @@
+//! From events to services: what a save really changed, whom that concerns, and what each of them is told. Keeps
+//! what is known of the files, the open batch, the plan, and the package graph behind it. Services get inputs;
+//! nothing is started or stopped here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::lister::{Listed, Lister, Reason};
+use crate::change::{Change, Digest};
+use crate::config::Config;
+use crate::debounce::{Batch, Debounce};
+use crate::plan::{self, Affected, Idle, Lead, Outcome, Plan};
+use crate::record::{Event as Fact, Level, Rung, Tell};
+use crate::service::{Changed, Input, Service};
+use crate::watch::git::Repository;
+use crate::watch::known::Known;
+use crate::watch::{self, Cover, Watch};
+
+/// How much earlier than now the file system may say that it is: most Linux kernels count it in steps of 4 ms.
+const CLOCK_STEP: Duration = Duration::from_millis(10);
+
+/// What becomes of saves.
+pub struct Saves {
+    known: Known,
+    plan: Plan,
+    debounce: Debounce,
+    repositories: BTreeSet<Repository>,
+    lister: Lister,
+    /// What the first events of the open batch lead to.
+    early: Outcome,
+    /// Services that no listing has told of yet, and that may still be told of.
+    unlisted: BTreeSet<usize>,
+    /// Listings whose files are not watched yet.
+    uncovered: Vec<(Reason, BTreeSet<usize>)>,
+    /// Answers that wait until that is done.
+    listed: Vec<Listed>,
+    /// The services' directories.
+    dirs: Vec<PathBuf>,
+    /// When the services' directories had been read, and their first builds had not begun.
+    began: SystemTime,
+    /// How many directories are watched.
+    directories: usize,
+    /// Whether that was told.
+    watching: bool,
+    tell: Tell,
+}
+
+impl Saves {
+    /// Nothing has happened yet. `known` holds what was found when the services' directories were read, so many
+    /// `directories`, of which all but those of programs that have to be listed are watched for good.
+    pub fn new(
+        config: &Config,
+        known: Known,
+        plan: Plan,
+        mut lister: Lister,
+        directories: usize,
+        tell: Tell,
+    ) -> Saves {
+        let unlisted = lister.services();
+        let began = SystemTime::now();
+        lister.ask(&unlisted, began);
+        let mut saves = Saves {
+            known,
+            plan,
+            debounce: Debounce::new(config.quiet),
+            repositories: config.services.iter().filter_map(|service| Repository::of(&service.dir)).collect(),
+            lister,
+            early: Outcome::default(),
+            unlisted,
+            uncovered: Vec::new(),
+            listed: Vec::new(),
+            dirs: config.services.iter().map(|service| service.dir.clone()).collect(),
+            began,
+            directories,
+            watching: false,
+            tell,
+        };
+        saves.tell_watching();
+        saves
+    }
+
+    /// When [`Saves::tick`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.debounce.deadline()
+    }
+
+    /// Takes in paths that may have changed. What is certain to concern a service is acted on at once.
+    pub fn changed(&mut self, changed: watch::Changed, services: &[Service]) {
+        let of_interest = |path: &PathBuf| path.is_dir() || self.is_of_interest(path);
+        let paths: Vec<PathBuf> = changed.paths.into_iter().filter(of_interest).collect();
+        if paths.is_empty() {
+            return;
+        }
+        self.debounce.push(changed.at, paths.iter().cloned());
+        if !self.is_held() {
+            self.begin_early(changed.at, &paths, services);
+        }
+    }
+
+    /// Whether the file or former directory `path` is anything to anybody.
+    fn is_of_interest(&self, path: &Path) -> bool {
+        !self.unlisted.is_empty() || self.plan.is_of_interest(path) || self.known.has_any(path)
+    }
+
+    /// Files that are there and not of one that is gone, which is mostly about to come back, can be acted on
+    /// before the batch closes: the build begins on the chance that nothing more follows.
+    fn begin_early(&mut self, since: Instant, paths: &[PathBuf], services: &[Service]) {
+        let there = paths.iter().filter(|path| self.known.has_file(path) && path.is_file());
+        let there: Vec<PathBuf> = there.cloned().collect();
+        let changes: Vec<Change> = there.iter().flat_map(|path| self.known.refresh(path)).collect();
+        if changes.is_empty() {
+            return;
+        }
+        let outcome = self.apply(&changes, services);
+        for one in &outcome.affected {
+            if let Lead::Build { generated: false, .. } = one.lead {
+                let changed = Changed { digest: one.digest, since, settled: false, restart: false };
+                services[one.service].send(Input::Changed(changed));
+            }
+        }
+        self.early.absorb(outcome);
+    }
+
+    /// Finds out what `changes` lead to, and sets about what does not depend on the save being complete.
+    fn apply(&mut self, changes: &[Change], services: &[Service]) -> Outcome {
+        let outcome = self.plan.apply(changes);
+        for &(service, step) in &outcome.steps {
+            services[service].send(Input::Feeds { step });
+        }
+        self.lister.ask(&outcome.relist, SystemTime::now());
+        outcome
+    }
+
+    /// Closes the batch if it is due.
+    pub fn tick(&mut self, now: Instant, services: &[Service]) {
+        let held = self.is_held();
+        if let Some(batch) = self.debounce.close(now, || held) {
+            self.batch(&batch, services);
+        }
+    }
+
+    /// Whether it is too early to tell what was saved: a checkout is under way, or it is being found out which
+    /// files count.
+    fn is_held(&self) -> bool {
+        !self.unlisted.is_empty()
+            || !self.uncovered.is_empty()
+            || self.repositories.iter().any(Repository::is_locked)
+    }
+
+    /// Finds out what a batch really changed, and tells those whom it concerns.
+    fn batch(&mut self, batch: &Batch, services: &[Service]) {
+        let changes: Vec<Change> = batch.paths.iter().flat_map(|path| self.known.refresh(path)).collect();
+        let mut outcome = std::mem::take(&mut self.early);
+        outcome.absorb(self.apply(&changes, services));
+        for one in &outcome.affected {
+            self.tell_affected(one, batch.since, services);
+        }
+        self.tell_unchanged(batch, &outcome.affected, services);
+        // A new directory may hold what is embedded; what lies in it was not seen.
+        let dirs = batch.paths.iter().filter(|path| path.is_dir());
+        let concerned = dirs.flat_map(|dir| self.plan.graph().looks_into(dir)).collect();
+        self.lister.ask(&concerned, SystemTime::now());
+    }
+
+    fn tell_affected(&self, one: &Affected, since: Instant, services: &[Service]) {
+        let service = &services[one.service];
+        let tell = |fact| self.tell.fact(Some(service.name()), fact);
+        let names = plan::list(&one.paths);
+        let verdict = |rung, reason| tell(Fact::Verdict { rung, reason });
+        match one.lead {
+            Lead::Build { restart, generated } => {
+                tell(Fact::Change { paths: one.paths.clone() });
+                if generated {
+                    service.send(Input::Generated { digest: one.digest, since });
+                    return;
+                }
+                verdict(Rung::Restart, format!("{names} changed"));
+                let changed = Changed { digest: one.digest, since, settled: true, restart };
+                service.send(Input::Changed(changed));
+            }
+            Lead::Cosmetic => {
+                tell(Fact::Change { paths: one.paths.clone() });
+                verdict(
+                    Rung::Nothing,
+                    format!("only comments or formatting changed in {names}; nothing to do"),
+                );
+                service.send(Input::Touched { since });
+            }
+            Lead::Idle(idle) => verdict(Rung::Nothing, idle_words(&names, idle)),
+        }
+    }
+
+    /// Every save gets a verdict, one that changed nothing too. A build that runs meanwhile may have read it
+    /// half-written, so the service hears of it as well.
+    fn tell_unchanged(&self, batch: &Batch, affected: &[Affected], services: &[Service]) {
+        let mut unchanged: BTreeMap<usize, (Vec<String>, Vec<(String, Idle)>)> = BTreeMap::new();
+        for path in &batch.paths {
+            let there = self.known.has_file(path);
+            for (service, (shown, idle)) in self.plan.concerned(path) {
+                // What came and went within the batch is nothing to tell of, but may have been read too.
+                let (same, idles) = unchanged.entry(service).or_default();
+                match idle {
+                    Some(idle) => idles.push((shown, idle)),
+                    None => same.extend(there.then_some(shown)),
+                }
+            }
+        }
+        unchanged.retain(|&service, _| affected.iter().all(|one| one.service != service));
+        for (index, (same, idles)) in unchanged {
+            let service = &services[index];
+            let verdict =
+                |reason| self.tell.fact(Some(service.name()), Fact::Verdict { rung: Rung::Nothing, reason });
+            if !same.is_empty() {
+                verdict(format!("{} saved with the same content; nothing to do", plan::list(&same)));
+            } else if let Some((_, idle)) = idles.first() {
+                let names: Vec<String> = idles.iter().map(|(shown, _)| shown.clone()).collect();
+                verdict(idle_words(&plan::list(&names), *idle));
+                continue;
+            }
+            service.send(Input::Touched { since: batch.since });
+        }
+    }
+
+    /// Takes in what the go command says.
+    pub fn listed(&mut self, listed: Listed, watch: &Watch, services: &[Service]) {
+        self.listed.push(listed);
+        self.next_listed(watch, services);
+    }
+
+    fn next_listed(&mut self, watch: &Watch, services: &[Service]) {
+        if !self.uncovered.is_empty() || self.listed.is_empty() {
+            return;
+        }
+        let Listed { query, result } = self.listed.remove(0);
+        let Some(reason) = self.lister.answered(query) else { return };
+        let asked = self.lister.asked(query).clone();
+        let mut cover = Cover::default();
+        match result {
+            Ok(listing) => {
+                self.plan.list(query, listing, &asked);
+                self.uncovered.push((reason, asked.iter().map(|(service, _)| *service).collect()));
+            }
+            Err(words) => {
+                let first: BTreeSet<usize> = asked
+                    .iter()
+                    .map(|(service, _)| *service)
+                    .filter(|index| self.unlisted.contains(index))
+                    .collect();
+                for &index in &first {
+                    let message = format!(
+                        "its packages cannot be listed, so every Go file in its directory counts: {words}"
+                    );
+                    self.tell.notice(Some(services[index].name()), Level::Warning, message);
+                    self.plan.go_by_directory(index);
+                    cover.again.insert(self.dirs[index].clone());
+                }
+                self.uncovered.push((reason, first));
+            }
+        }
+        for (service, _) in asked {
+            self.unlisted.remove(&service);
+        }
+        cover.tops = self.plan.graph().tops();
+        cover.dirs = self.plan.graph().dirs();
+        watch.cover(cover);
+    }
+
+    /// Takes in files that were found when a directory was read anew. What is too new for a build to have read
+    /// it is a change.
+    pub fn found(&mut self, paths: &[PathBuf], services: &[Service]) {
+        let paths = paths.iter().filter(|path| self.plan.is_of_interest(path));
+        let changes: Vec<Change> = paths.flat_map(|path| self.known.refresh(path)).collect();
+        let newer: Vec<Change> =
+            changes.into_iter().filter(|change| is_newer(&change.path, self.began)).collect();
+        if !newer.is_empty() {
+            self.debounce.push(Instant::now(), newer.iter().map(|change| change.path.clone()));
+            let outcome = self.apply(&newer, services);
+            self.early.absorb(outcome);
+        }
+    }
+
+    /// What the last listing names is watched now, so it can be read.
+    pub fn covered(&mut self, directories: usize, watch: &Watch, services: &[Service]) {
+        for (reason, concerned) in std::mem::take(&mut self.uncovered) {
+            concerned.into_iter().for_each(|service| self.integrate(&reason, service, services));
+        }
+        self.directories += directories;
+        self.next_listed(watch, services);
+        self.tell_watching();
+    }
+
+    /// Says once that every later save is seen.
+    fn tell_watching(&mut self) {
+        if self.unlisted.is_empty()
+            && self.uncovered.is_empty()
+            && !std::mem::replace(&mut self.watching, true)
+        {
+            self.tell.fact(None, Fact::Watching { directories: self.directories });
+        }
+    }
+
+    /// Counts in what has become part of a service, and tells it if no build can have read that.
+    fn integrate(&mut self, reason: &Reason, index: usize, services: &[Service]) {
+        let mut unread = Vec::new();
+        for path in self.plan.graph().watched_files(index) {
+            if !self.known.has_file(&path)
+                && !self.known.refresh(&path).is_empty()
+                && is_newer(&path, reason.since)
+            {
+                unread.push(self.plan.shown(index, &path));
+            }
+        }
+        let (from, to) = self.plan.rebase(index, &|path| self.known.content(path));
+        let is_own = reason.services.contains(&index);
+        if !unread.is_empty() {
+            self.tell.fact(Some(services[index].name()), Fact::Change { paths: unread.clone() });
+            self.send_changed(index, format!("{} changed", plan::list(&unread)), to, services);
+        } else if !is_own && from != to {
+            self.send_changed(index, "other packages belong to it now".to_owned(), to, services);
+        } else if from != to {
+            services[index].send(Input::Rebased { from, to });
+        }
+    }
+
+    fn send_changed(&self, index: usize, reason: String, digest: Digest, services: &[Service]) {
+        self.tell.fact(Some(services[index].name()), Fact::Verdict { rung: Rung::Restart, reason });
+        let changed = Changed { digest, since: Instant::now(), settled: true, restart: false };
+        services[index].send(Input::Changed(changed));
+    }
+}
+
+/// Whether the file `path` was last changed after `since`, as far as the file system's clock can tell.
+fn is_newer(path: &Path, since: SystemTime) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(meta) = fs::metadata(path) else { return true };
+    let seconds = u64::try_from(meta.ctime()).unwrap_or(0);
+    let changed =
+        SystemTime::UNIX_EPOCH + Duration::new(seconds, u32::try_from(meta.ctime_nsec()).unwrap_or(0));
+    changed + CLOCK_STEP >= since
+}
+
+fn idle_words(names: &str, idle: Idle) -> String {
+    match idle {
+        Idle::Test => format!("{names}: no service is built from tests; nothing to do"),
+        Idle::Excluded => format!("{names}: left out by build constraints; nothing to do"),
+    }
+}

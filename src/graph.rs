@@ -1,0 +1,449 @@
+//! Which files the programs of services are made of, and by which imports: the answers of `go list` as a graph,
+//! and what follows from it for a path. The names of files decide about those that `go list` has not seen yet.
+//! Pure: listings arrive as data.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use crate::constraint::Context;
+use crate::embed;
+use crate::source::Head;
+
+/// What one run of `go list -deps` says, but for the standard library.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Packages, in any order.
+    pub packages: Vec<Package>,
+    /// The `go.work` that applies.
+    pub workspace: Option<PathBuf>,
+    /// For which system and with which tags it was listed.
+    pub context: Context,
+}
+
+/// A package of a program.
+#[derive(Debug, Default)]
+pub struct Package {
+    /// Its import path.
+    pub path: String,
+    /// The name in its package clause.
+    pub name: String,
+    /// The version of its module; empty for one whose files may be edited.
+    pub version: String,
+    /// The patterns of the command line that name it.
+    pub matched: Vec<String>,
+    /// What it imports, by import path.
+    pub imports: Vec<String>,
+    /// Whether a program that contains it is linked by the C compiler.
+    pub links_externally: bool,
+    /// Why it cannot be built, as far as listing shows that.
+    pub error: Option<String>,
+    /// Its files, if they may be edited: it lies neither in the module cache nor in a vendor directory.
+    pub local: Option<Local>,
+}
+
+/// The files of a package that may be edited.
+#[derive(Debug, Default)]
+pub struct Local {
+    /// Its directory, canonical.
+    pub dir: PathBuf,
+    /// The module that it belongs to.
+    pub module: Option<Module>,
+    /// The files that are built in, relative to the directory.
+    pub files: Vec<String>,
+    /// The files that build constraints leave out.
+    pub ignored: Vec<String>,
+    /// Patterns of `//go:embed`.
+    pub embeds: Vec<String>,
+    /// Whether it imports "C".
+    pub cgo: bool,
+}
+
+/// A module whose files may be edited.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Module {
+    /// Its path.
+    pub path: String,
+    /// Its directory, canonical.
+    pub dir: PathBuf,
+    /// Its `go.mod`.
+    pub go_mod: PathBuf,
+}
+
+/// What a file is to a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It is built in: a source of the package, or embedded by it.
+    Source,
+    /// `go.mod`, `go.sum`, `go.work` or alike: it decides what is built in.
+    Module,
+    /// It lies in a package of the program, but build constraints leave it out.
+    Excluded,
+    /// A test of a package of the program.
+    Test,
+    /// Nothing.
+    None,
+}
+
+/// The name under which `go list` puts files that were named on the command line.
+const FILES_BY_NAME: &str = "command-line-arguments";
+
+/// Programs and their packages.
+#[derive(Debug, Default)]
+pub struct Graph {
+    listed: Vec<Listed>,
+    /// One per service; `None` where nothing was listed.
+    programs: Vec<Option<Program>>,
+}
+
+#[derive(Debug, Default)]
+struct Listed {
+    packages: Vec<Package>,
+    /// Ids of imports, per package.
+    imports: Vec<Vec<usize>>,
+    by_dir: HashMap<PathBuf, Vec<usize>>,
+    /// Files that build constraints leave out, as far as is known.
+    excluded: BTreeSet<PathBuf>,
+    workspace: Option<PathBuf>,
+    context: Context,
+}
+
+#[derive(Debug)]
+struct Program {
+    listed: usize,
+    roots: Vec<usize>,
+    /// The packages that it contains.
+    members: BTreeSet<usize>,
+    module_files: BTreeSet<PathBuf>,
+    /// Stands for everything that cannot be edited: versions of modules, and which packages there are.
+    identity: u64,
+}
+
+/// A list of services, each with the patterns that name its main packages in a listing.
+pub type Asked = Vec<(usize, Vec<String>)>;
+
+impl Graph {
+    /// A graph for so many services, in which nothing was listed.
+    pub fn new(services: usize) -> Graph {
+        let programs = std::iter::repeat_with(|| None).take(services).collect();
+        Graph { listed: Vec::new(), programs }
+    }
+
+    /// Whether the program of `service` is known.
+    pub fn knows(&self, service: usize) -> bool {
+        self.programs[service].is_some()
+    }
+
+    /// Takes in the newest `listing` of the query number `query`, which told of the services in `asked`.
+    pub fn set(&mut self, query: usize, listing: Listing, asked: &Asked) {
+        if self.listed.len() <= query {
+            self.listed.resize_with(query + 1, Listed::default);
+        }
+        self.listed[query] = Listed::new(listing);
+        for (service, patterns) in asked {
+            self.programs[*service] = Some(self.listed[query].program(query, patterns));
+        }
+    }
+
+    /// Stands for all packages of `service`, and for the versions of those that cannot be edited.
+    pub fn identity(&self, service: usize) -> u64 {
+        self.program(service).map_or(0, |(_, program)| program.identity)
+    }
+
+    /// All files that the program of `service` is made of, as far as they may be edited.
+    pub fn files(&self, service: usize) -> BTreeSet<PathBuf> {
+        let Some((listed, program)) = self.program(service) else { return BTreeSet::new() };
+        let locals = program.members.iter().filter_map(|&id| listed.packages[id].local.as_ref());
+        let files = locals.flat_map(|local| local.files.iter().map(|file| local.dir.join(file)));
+        files
+            .filter(|file| !listed.excluded.contains(file))
+            .chain(program.module_files.iter().cloned())
+            .collect()
+    }
+
+    /// Every file that has to be looked at for `service`: those of its program, and those that an edit may make
+    /// part of it.
+    pub fn watched_files(&self, service: usize) -> BTreeSet<PathBuf> {
+        let Some((listed, program)) = self.program(service) else { return BTreeSet::new() };
+        let locals = program.members.iter().filter_map(|&id| listed.packages[id].local.as_ref());
+        let ignored = locals.flat_map(|local| local.ignored.iter().map(|file| local.dir.join(file)));
+        self.files(service).into_iter().chain(ignored).collect()
+    }
+
+    /// The directories in which files lie that programs are made of, or would lie if they were there.
+    pub fn dirs(&self) -> BTreeSet<PathBuf> {
+        let mut dirs = BTreeSet::new();
+        for (listed, program) in (0..self.programs.len()).filter_map(|service| self.program(service)) {
+            let module_dirs = program.module_files.iter().filter_map(|file| file.parent());
+            dirs.extend(module_dirs.map(Path::to_owned));
+            for local in program.members.iter().filter_map(|&id| listed.packages[id].local.as_ref()) {
+                dirs.insert(local.dir.clone());
+                let embedded = local.files.iter().filter_map(|file| Path::new(file).parent());
+                let above = embedded.flat_map(Path::ancestors).filter(|dir| !dir.as_os_str().is_empty());
+                dirs.extend(above.map(|dir| local.dir.join(dir)));
+            }
+        }
+        dirs
+    }
+
+    /// Directories above all of [`Graph::dirs`]: those of modules and workspaces.
+    pub fn tops(&self) -> BTreeSet<PathBuf> {
+        let programs = self.programs.iter().flatten();
+        let module_dirs = programs.flat_map(|program| &program.module_files).filter_map(|file| file.parent());
+        module_dirs
+            .filter(|dir| dir.file_name().is_none_or(|name| name != "vendor"))
+            .map(Path::to_owned)
+            .collect()
+    }
+
+    /// The services that may embed what lies in the directory `dir`.
+    pub fn looks_into(&self, dir: &Path) -> BTreeSet<usize> {
+        // Whatever it is called, if the pattern takes the directory as a whole.
+        let inside = dir.join("any");
+        let embeds = |service: &usize| {
+            self.program(*service).is_some_and(|(listed, program)| {
+                let mut holders = listed.holders(&inside).filter(|(id, _)| program.members.contains(id));
+                holders.any(|(id, relative)| listed.embeds(id, relative))
+            })
+        };
+        (0..self.programs.len()).filter(embeds).collect()
+    }
+
+    /// What the file `path` is to the program of `service`.
+    pub fn role(&self, service: usize, path: &Path) -> Role {
+        let Some((listed, program)) = self.program(service) else { return Role::None };
+        if program.module_files.contains(path) {
+            return Role::Module;
+        }
+        let mut role = Role::None;
+        for (id, relative) in listed.holders(path).filter(|(id, _)| program.members.contains(id)) {
+            match listed.role(id, path, relative) {
+                Role::None => {}
+                Role::Source => return Role::Source,
+                other => role = other,
+            }
+        }
+        role
+    }
+
+    /// Takes note of what the head of the file `path` says now; `None` when it is gone or has none.
+    pub fn learn(&mut self, path: &Path, head: Option<&Head>) {
+        for listed in &mut self.listed {
+            listed.learn(path, head);
+        }
+    }
+
+    /// Why build constraints leave the file `path` with `head` out of the program of `service`, if they do.
+    pub fn excludes(&self, service: usize, path: &Path, head: Option<&Head>) -> Option<String> {
+        let (listed, _) = self.program(service)?;
+        let name = path.file_name()?.to_str()?;
+        listed.context.includes(name, head).err().map(|excluded| excluded.to_string())
+    }
+
+    /// The shortest chain of imports by which the package of the file `path` gets into the program of `service`,
+    /// from its main package on.
+    pub fn chain(&self, service: usize, path: &Path) -> Option<Vec<&str>> {
+        let (listed, program) = self.program(service)?;
+        let goal = listed.holders(path).map(|(id, _)| id).find(|id| program.members.contains(id))?;
+        let mut came_from: BTreeMap<usize, Option<usize>> =
+            program.roots.iter().map(|&id| (id, None)).collect();
+        let mut queue: VecDeque<usize> = program.roots.iter().copied().collect();
+        while let Some(id) = queue.pop_front() {
+            if id == goal {
+                let steps = std::iter::successors(Some(id), |id| came_from.get(id).copied().flatten());
+                let mut chain: Vec<&str> = steps.map(|id| listed.packages[id].path.as_str()).collect();
+                chain.reverse();
+                return Some(chain);
+            }
+            for &next in &listed.imports[id] {
+                came_from.entry(next).or_insert_with(|| {
+                    queue.push_back(next);
+                    Some(id)
+                });
+            }
+        }
+        None
+    }
+
+    /// Whether the program of `service` is linked by the C compiler.
+    pub fn links_externally(&self, service: usize) -> bool {
+        self.program(service).is_some_and(|(listed, program)| {
+            program.members.iter().any(|&id| listed.packages[id].links_externally)
+        })
+    }
+
+    /// The packages of `service` that may be edited, by import path, and whether each is a main package.
+    pub fn packages(&self, service: usize) -> Vec<(&Package, bool)> {
+        let Some((listed, program)) = self.program(service) else { return Vec::new() };
+        let local = program.members.iter().filter(|&&id| listed.packages[id].local.is_some());
+        local.map(|&id| (&listed.packages[id], program.roots.contains(&id))).collect()
+    }
+
+    /// The packages that `package` of `service` imports, of those that may be edited.
+    pub fn imports(&self, service: usize, package: &str) -> Vec<&Package> {
+        let Some((listed, program)) = self.program(service) else { return Vec::new() };
+        let Some(&id) = program.members.iter().find(|&&id| listed.packages[id].path == package) else {
+            return Vec::new();
+        };
+        let imports = listed.imports[id].iter().map(|&id| &listed.packages[id]);
+        imports.filter(|package| package.local.is_some()).collect()
+    }
+
+    fn program(&self, service: usize) -> Option<(&Listed, &Program)> {
+        let program = self.programs.get(service)?.as_ref()?;
+        Some((&self.listed[program.listed], program))
+    }
+}
+
+impl Listed {
+    fn new(listing: Listing) -> Listed {
+        let mut packages = listing.packages;
+        let modules: BTreeSet<(String, PathBuf, PathBuf)> = packages
+            .iter()
+            .filter_map(|package| package.local.as_ref()?.module.as_ref())
+            .map(|module| (module.path.clone(), module.dir.clone(), module.go_mod.clone()))
+            .collect();
+        for package in
+            packages.iter_mut().filter(|package| package.local.is_none() && package.error.is_some())
+        {
+            package.local = missing(&package.path, &modules);
+        }
+        let ids: HashMap<&str, usize> =
+            packages.iter().enumerate().map(|(id, package)| (package.path.as_str(), id)).collect();
+        let imports = packages
+            .iter()
+            .map(|package| {
+                package.imports.iter().filter_map(|path| ids.get(path.as_str()).copied()).collect()
+            })
+            .collect();
+        let mut by_dir: HashMap<PathBuf, Vec<usize>> = HashMap::new();
+        let mut excluded = BTreeSet::new();
+        for (id, package) in packages.iter_mut().enumerate() {
+            // Kept as ids.
+            package.imports = Vec::new();
+            if let Some(local) = &package.local {
+                by_dir.entry(local.dir.clone()).or_default().push(id);
+                excluded.extend(local.ignored.iter().map(|file| local.dir.join(file)));
+            }
+        }
+        let Listing { workspace, context, .. } = Listing { packages: Vec::new(), ..listing };
+        Listed { packages, imports, by_dir, excluded, workspace, context }
+    }
+
+    fn program(&self, listed: usize, patterns: &[String]) -> Program {
+        let named = |package: &Package| package.matched.iter().any(|pattern| patterns.contains(pattern));
+        let roots: Vec<usize> = (0..self.packages.len()).filter(|&id| named(&self.packages[id])).collect();
+        let mut members: BTreeSet<usize> = roots.iter().copied().collect();
+        let mut open = roots.clone();
+        while let Some(id) = open.pop() {
+            open.extend(self.imports[id].iter().copied().filter(|&next| members.insert(next)));
+        }
+        let mut module_files = BTreeSet::new();
+        for module in members.iter().filter_map(|&id| self.packages[id].local.as_ref()?.module.as_ref()) {
+            module_files.insert(module.go_mod.clone());
+            module_files.insert(module.go_mod.with_extension("sum"));
+            module_files.insert(module.dir.join("vendor/modules.txt"));
+        }
+        if let Some(workspace) = &self.workspace {
+            module_files.insert(workspace.clone());
+            module_files.insert(workspace.with_extension("work.sum"));
+        }
+        let mut hasher = DefaultHasher::new();
+        for package in members.iter().map(|&id| &self.packages[id]) {
+            (&package.path, &package.version, package.local.as_ref().map(|local| &local.dir))
+                .hash(&mut hasher);
+        }
+        Program { listed, roots, members, module_files, identity: hasher.finish() }
+    }
+
+    /// The local packages in whose directory, or below it, `path` lies, each with the path relative to it.
+    fn holders<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (usize, &'a Path)> {
+        path.ancestors().skip(1).flat_map(move |dir| {
+            let ids = self.by_dir.get(dir).into_iter().flatten();
+            ids.filter_map(move |&id| Some((id, path.strip_prefix(dir).ok()?)))
+        })
+    }
+
+    fn embeds(&self, id: usize, relative: &Path) -> bool {
+        let local = self.packages[id].local.as_ref();
+        local.is_some_and(|local| local.embeds.iter().any(|pattern| embed::matches(pattern, relative)))
+    }
+
+    fn role(&self, id: usize, path: &Path, relative: &Path) -> Role {
+        let Some(local) = &self.packages[id].local else { return Role::None };
+        if self.embeds(id, relative) {
+            return Role::Source;
+        }
+        let Some(name) = relative.to_str().filter(|name| !name.contains('/')) else { return Role::None };
+        if local.files.iter().any(|file| file == name) {
+            return if self.excluded.contains(path) { Role::Excluded } else { Role::Source };
+        }
+        if self.packages[id].path == FILES_BY_NAME || name.starts_with(['.', '_']) {
+            return Role::None;
+        }
+        match kind(name) {
+            Kind::Test => Role::Test,
+            Kind::Go | Kind::Object if self.excluded.contains(path) => Role::Excluded,
+            Kind::Go | Kind::Object => Role::Source,
+            Kind::C if local.cgo => {
+                if self.excluded.contains(path) {
+                    Role::Excluded
+                } else {
+                    Role::Source
+                }
+            }
+            Kind::Profile if self.packages[id].name == "main" => Role::Source,
+            Kind::C | Kind::Profile | Kind::Other => Role::None,
+        }
+    }
+
+    fn learn(&mut self, path: &Path, head: Option<&Head>) {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
+        if !path.parent().is_some_and(|dir| self.by_dir.contains_key(dir))
+            || matches!(kind(name), Kind::Other)
+        {
+            return;
+        }
+        if self.context.includes(name, head).is_ok() {
+            self.excluded.remove(path);
+        } else {
+            self.excluded.insert(path.to_owned());
+        }
+    }
+}
+
+/// What a file may be to the package in its directory, by its name (go/build/build.go, `matchFile`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Go,
+    Test,
+    /// Assembled or linked into any package.
+    Object,
+    /// Compiled by the C compiler, into packages that import "C".
+    C,
+    /// A profile that the compiler optimises the main package by (`go help build`, `-pgo`).
+    Profile,
+    Other,
+}
+
+fn kind(name: &str) -> Kind {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    match extension {
+        "go" if name.ends_with("_test.go") => Kind::Test,
+        "go" => Kind::Go,
+        "s" | "S" | "sx" | "syso" | "h" => Kind::Object,
+        "c" | "cc" | "cpp" | "cxx" | "m" | "hh" | "hpp" | "hxx" | "f" | "F" | "for" | "f90" | "swig"
+        | "swigcxx" => Kind::C,
+        "pgo" if name == "default.pgo" => Kind::Profile,
+        _ => Kind::Other,
+    }
+}
+
+/// Where a package would lie that is imported but is not there, if it belongs to one of `modules`.
+fn missing(package: &str, modules: &BTreeSet<(String, PathBuf, PathBuf)>) -> Option<Local> {
+    let below = |path: &str| package.strip_prefix(path)?.strip_prefix('/').map(str::to_owned);
+    let inside = modules.iter().filter_map(|module| Some((module, below(&module.0)?)));
+    let ((path, dir, go_mod), below) = inside.max_by_key(|(module, _)| module.0.len())?;
+    let module = Module { path: path.clone(), dir: dir.clone(), go_mod: go_mod.clone() };
+    Some(Local { dir: dir.join(below), module: Some(module), ..Local::default() })
+}
