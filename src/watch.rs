@@ -386,6 +386,7 @@ impl Actor {
     /// Tells what happens until the thread is ended or nobody listens.
     fn run(&mut self, ended: &AtomicBool) {
         let mut events = Vec::new();
+        self.finds.set_as_changes(true);
         while !ended.load(Ordering::Acquire) {
             if let Err(error) = self.watcher.wait(&mut events, None) {
                 self.shared.tell(Told::Failed(format!("the file watcher stopped working: {error}")));
@@ -398,7 +399,9 @@ impl Actor {
                 self.shared.tell(Told::Changed(Changed { at, paths }));
             }
             while let Ok(cover) = self.asked.try_recv() {
+                self.finds.set_as_changes(false);
                 self.cover(cover);
+                self.finds.set_as_changes(true);
             }
         }
     }

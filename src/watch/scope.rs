@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use hotwatch_platform::watch::{Entry, Scope};
 
 use super::ignore::Ignore;
-use super::{MayCount, Told};
+use super::{Changed, MayCount, Told};
 
 /// Files per message.
 const CHUNK: usize = 512;
@@ -24,6 +25,8 @@ pub(super) struct Finds(Arc<Mutex<Found>>);
 struct Found {
     files: Vec<PathBuf>,
     links: Vec<PathBuf>,
+    /// Whether files are found because something happened, and not because somebody asked for them.
+    as_changes: bool,
 }
 
 impl Finds {
@@ -33,11 +36,17 @@ impl Finds {
 
     /// Tells of the files found so far.
     pub(super) fn flush(&self, told: &Sender<Told>) {
-        let paths = self.with(|found| std::mem::take(&mut found.files));
+        let (paths, as_changes) = self.with(|found| (std::mem::take(&mut found.files), found.as_changes));
         if !paths.is_empty() {
+            let changed = |paths| Told::Changed(Changed { at: Instant::now(), paths });
             // Nobody listens any more once `up` ends.
-            let _ = told.send(Told::Found(paths));
+            let _ = told.send(if as_changes { changed(paths) } else { Told::Found(paths) });
         }
+    }
+
+    /// Whether files that are found from now on may have changed.
+    pub(super) fn set_as_changes(&self, as_changes: bool) {
+        self.with(|found| found.as_changes = as_changes);
     }
 
     /// The links to directories found so far.
