@@ -4,6 +4,7 @@ mod cache;
 pub mod check;
 mod demo;
 mod events;
+mod init;
 mod lister;
 mod order;
 mod saves;
@@ -44,6 +45,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
     }
     match cli.verb.unwrap_or(Verb::Up) {
         Verb::Up => up::up(&load(&cli.global)?, &cli.global, signals()?),
+        Verb::Init(init) => init::init(&init, &cli.global),
         Verb::Check => check::check(&cli.global),
         Verb::Events { dir } => events::events(&dir, cli.global.json, signals()?),
         Verb::Demo { dir } => demo::demo(dir, &cli.global, signals()?),

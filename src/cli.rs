@@ -8,6 +8,7 @@ const EXAMPLES: &str = "\
 Examples:
   hotwatch demo                    see it work on a backend of six small services
   hotwatch                         run the backend whose hotwatch.toml is here or above
+  hotwatch init                    write a hotwatch.toml from what is found here
   hotwatch check                   find out what is missing before running
   hotwatch up --json | jq .event   drive something else with what happens";
 
@@ -16,6 +17,15 @@ Examples:
   hotwatch up                      run everything, reload on save, Ctrl+C to stop
   hotwatch -C ~/shop up            the same for a backend elsewhere
   hotwatch up --json | jq -c 'select(.event == \"restarted\")'";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  hotwatch init                    write hotwatch.toml from what is found here
+  hotwatch init --print            only show it
+  hotwatch init --editor vscode    also let VS Code attach its debugger to each service
+
+It looks for main packages, go.work, start.sh, Procfile, compose.yaml and .air.toml, and says what
+it took from where. A file that exists is never touched.";
 
 const EVENTS_EXAMPLES: &str = "\
 Examples:
@@ -87,6 +97,9 @@ pub enum Verb {
     /// Run every service, and reload the affected ones after every save (the default)
     #[command(after_help = UP_EXAMPLES)]
     Up,
+    /// Write a hotwatch.toml from what is found here
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(Init),
     /// Check what `up` needs: config, directories, Go, watch limits, ports
     Check,
     /// Print every change below a directory, a line each
@@ -115,6 +128,24 @@ pub enum Verb {
         /// The verb whose page to print, instead of the page that lists them
         verb: Option<String>,
     },
+}
+
+/// What `init` writes.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Print the file instead of writing it
+    #[arg(long, conflicts_with = "editor")]
+    pub print: bool,
+    /// Write an editor's configuration for debugging the services, too
+    #[arg(long, value_name = "EDITOR")]
+    pub editor: Option<Editor>,
+}
+
+/// An editor that can attach to services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Editor {
+    /// Visual Studio Code, through `.vscode/launch.json`.
+    Vscode,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod env;
 mod file;
 mod globs;
+pub mod init;
 mod resolve;
 
 use std::collections::BTreeMap;
@@ -134,7 +135,7 @@ pub struct Patterns {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There is none.
-    #[error("no `{FILE_NAME}` in `{}` or a directory above it; write one, or try `hotwatch demo`", .0.display())]
+    #[error("no `{FILE_NAME}` in `{}` or a directory above it; write one with `hotwatch init`, or try `hotwatch demo`", .0.display())]
     NotFound(PathBuf),
     /// It cannot be read.
     #[error("`{}` cannot be read: {error}", file.display())]
@@ -170,12 +171,21 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
             error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
         at.error_at_line(line + 1, "not valid UTF-8; save the file as UTF-8")
     })?;
-    let source = Source { shown: path, text: &text };
-    let parsed: file::File = toml::from_str(&text).map_err(|error| source.toml_error(&error))?;
-    let root = file.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut config = source.resolve(parsed, root, environment)?;
+    let mut config = parse(&text, path, file.parent().unwrap_or(Path::new("/")), environment)?;
     config.files.push(file);
     Ok(config)
+}
+
+/// Checks the content `text` of a config file, called `shown` in messages, in the canonical directory `root`.
+pub fn parse(
+    text: &str,
+    shown: &Path,
+    root: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
+    let source = Source { shown, text };
+    let parsed: file::File = toml::from_str(text).map_err(|error| source.toml_error(&error))?;
+    source.resolve(parsed, root.to_owned(), environment)
 }
 
 #[cfg(test)]

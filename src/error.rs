@@ -31,6 +31,17 @@ pub enum Error {
     /// Another hotwatch has this project.
     #[error("`{}` is run by another hotwatch{}; stop that one first", project.display(), by(*.pid))]
     Taken { project: PathBuf, pid: Option<i32> },
+    /// `init` finds a file where it would write one.
+    #[error("`{}` exists and is not touched; edit it, or see with `hotwatch init --print` what would be written", .0.display())]
+    Exists(PathBuf),
+    /// `init` finds no program.
+    #[error("{0}")]
+    NothingToRun(String),
+    /// What `init` found makes no configuration.
+    #[error(
+        "what was found does not fit together, and nothing was written: {0}; `hotwatch init --json --print` lists it"
+    )]
+    Unfit(String),
     /// No page for it.
     #[error("there is no verb `{0}`; `hotwatch --help` lists them")]
     NoVerb(String),

@@ -5,6 +5,7 @@ pub mod build_id;
 pub mod command;
 mod diagnostic;
 pub mod list;
+pub mod mains;
 mod run;
 pub mod slots;
 

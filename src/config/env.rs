@@ -113,6 +113,14 @@ fn mark_references(text: &str) -> String {
     out
 }
 
+/// Puts values for the references in `text`, in which `$$` is a `$`, as in compose files. A reference of a form
+/// that is not understood is the error.
+pub(super) fn interpolate(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    const DOLLAR: char = '\u{F0025}';
+    let marked = text.replace("$$", &DOLLAR.to_string()).replace('$', &REFERENCE.to_string());
+    Ok(expand(&marked, lookup)?.replace(DOLLAR, "$"))
+}
+
 /// Puts values for references: `$NAME`, `${NAME}` and `${NAME:-default}`. What is not set is empty. A reference
 /// of another form is the error.
 fn expand(value: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
