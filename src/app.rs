@@ -4,12 +4,15 @@ mod cache;
 pub mod check;
 mod demo;
 mod events;
+mod graph;
 mod init;
+mod inspect;
 mod lister;
 mod order;
 mod saves;
 mod supervisor;
 mod up;
+mod why;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
@@ -47,6 +50,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         Verb::Up => up::up(&load(&cli.global)?, &cli.global, signals()?),
         Verb::Init(init) => init::init(&init, &cli.global),
         Verb::Check => check::check(&cli.global),
+        Verb::Why { paths } => why::why(&paths, &cli.global),
+        Verb::Graph(asked) => graph::graph(&asked, &cli.global),
         Verb::Events { dir } => events::events(&dir, cli.global.json, signals()?),
         Verb::Demo { dir } => demo::demo(dir, &cli.global, signals()?),
         Verb::Completions { shell } => {

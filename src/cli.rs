@@ -27,6 +27,17 @@ Examples:
 It looks for main packages, go.work, start.sh, Procfile, compose.yaml and .air.toml, and says what
 it took from where. A file that exists is never touched.";
 
+const WHY_EXAMPLES: &str = "\
+Examples:
+  hotwatch why shared/money/money.go   who is rebuilt by a save of it, and by which imports
+  hotwatch why go.work .env --json";
+
+const GRAPH_EXAMPLES: &str = "\
+Examples:
+  hotwatch graph                       a tree per service
+  hotwatch graph --format dot | dot -Tsvg > graph.svg
+  hotwatch graph --format mermaid --all";
+
 const EVENTS_EXAMPLES: &str = "\
 Examples:
   hotwatch events .                a line per change below this directory
@@ -102,6 +113,16 @@ pub enum Verb {
     Init(Init),
     /// Check what `up` needs: config, directories, Go, watch limits, ports
     Check,
+    /// Explain whom a save of a file concerns: which services, what it leads to, by which imports
+    #[command(after_help = WHY_EXAMPLES)]
+    Why {
+        /// Files, which need not exist yet, or directories of packages
+        #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+        paths: Vec<PathBuf>,
+    },
+    /// Show the services and the packages that they share
+    #[command(after_help = GRAPH_EXAMPLES)]
+    Graph(Graph),
     /// Print every change below a directory, a line each
     #[command(after_help = EVENTS_EXAMPLES)]
     Events {
@@ -146,6 +167,28 @@ pub struct Init {
 pub enum Editor {
     /// Visual Studio Code, through `.vscode/launch.json`.
     Vscode,
+}
+
+/// How to show the graph.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The form of the output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Show packages of one service too, not only those that several share
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// A form of the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A tree per service.
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// For Markdown that understands Mermaid.
+    Mermaid,
 }
 
 #[cfg(test)]

@@ -272,21 +272,34 @@ impl Graph {
         })
     }
 
-    /// The packages of `service` that may be edited, by import path, and whether each is a main package.
-    pub fn packages(&self, service: usize) -> Vec<(&Package, bool)> {
+    /// The directories of the packages of `service` that may be edited.
+    pub fn packages(&self, service: usize) -> Vec<&Path> {
         let Some((listed, program)) = self.program(service) else { return Vec::new() };
-        let local = program.members.iter().filter(|&&id| listed.packages[id].local.is_some());
-        local.map(|&id| (&listed.packages[id], program.roots.contains(&id))).collect()
+        program.members.iter().filter_map(|&id| listed.dir(id)).collect()
     }
 
-    /// The packages that `package` of `service` imports, of those that may be edited.
-    pub fn imports(&self, service: usize, package: &str) -> Vec<&Package> {
+    /// The directories of its main packages.
+    pub fn roots(&self, service: usize) -> Vec<&Path> {
         let Some((listed, program)) = self.program(service) else { return Vec::new() };
-        let Some(&id) = program.members.iter().find(|&&id| listed.packages[id].path == package) else {
-            return Vec::new();
-        };
-        let imports = listed.imports[id].iter().map(|&id| &listed.packages[id]);
-        imports.filter(|package| package.local.is_some()).collect()
+        program.roots.iter().filter_map(|&id| listed.dir(id)).collect()
+    }
+
+    /// What the package in `dir` imports, of the packages of `service` that may be edited, also by way of others.
+    pub fn imports(&self, service: usize, dir: &Path) -> BTreeSet<&Path> {
+        let Some((listed, program)) = self.program(service) else { return BTreeSet::new() };
+        let here = listed.by_dir.get(dir).into_iter().flatten().filter(|id| program.members.contains(id));
+        let mut open: Vec<usize> = here.copied().collect();
+        let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(id) = open.pop() {
+            for &next in &listed.imports[id] {
+                match listed.dir(next) {
+                    Some(dir) => drop(found.insert(dir)),
+                    None if seen.insert(next) => open.push(next),
+                    None => {}
+                }
+            }
+        }
+        found
     }
 
     fn program(&self, service: usize) -> Option<(&Listed, &Program)> {
@@ -354,6 +367,11 @@ impl Listed {
                 .hash(&mut hasher);
         }
         Program { listed, roots, members, module_files, identity: hasher.finish() }
+    }
+
+    /// The directory of a package that may be edited.
+    fn dir(&self, id: usize) -> Option<&Path> {
+        self.packages[id].local.as_ref().map(|local| local.dir.as_path())
     }
 
     /// The local packages in whose directory, or below it, `path` lies, each with the path relative to it.

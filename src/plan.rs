@@ -11,6 +11,7 @@ use crate::change::{Change, Content, Digest};
 use crate::classify::is_go_source;
 use crate::config::{Build, Config, Patterns, Service, Step};
 use crate::graph::{Asked, Graph, Listing, Role};
+use crate::source::Head;
 
 /// Who is built from what.
 #[derive(Debug)]
@@ -38,19 +39,19 @@ struct Inputs {
 
 /// What a file is to a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Part {
+pub struct Part {
     /// The program is made of it.
-    program: bool,
+    pub program: bool,
     /// The config names it: what runs may read it by itself.
-    included: bool,
+    pub included: bool,
     /// A step before the build writes it.
-    generated: bool,
+    pub generated: bool,
     /// A step before the build reads it.
-    feeds: bool,
+    pub feeds: bool,
     /// It says which modules there are.
-    is_module_file: bool,
+    pub is_module_file: bool,
     /// It belongs to a package of the program, but is not built in.
-    idle: Option<Idle>,
+    pub idle: Option<Idle>,
 }
 
 /// Why a file that belongs to a package of a program is not built in.
@@ -227,6 +228,22 @@ impl Plan {
             (part.counts() || idle.is_some()).then(|| (service, (self.shown(service, path), idle)))
         };
         self.parts(path).into_iter().filter_map(of_interest).collect()
+    }
+
+    /// Takes note of what the head of the file `path` says; see [`Graph::learn`].
+    pub fn learn(&mut self, path: &Path, head: Option<&Head>) {
+        self.graph.learn(path, head);
+    }
+
+    /// What the file `path` is to `service`.
+    pub fn part(&self, service: usize, path: &Path) -> Part {
+        self.parts(path).get(&service).copied().unwrap_or_default()
+    }
+
+    /// Whether the config of `service` says that the file `path` does not count.
+    pub fn leaves_out(&self, service: usize, path: &Path) -> bool {
+        let mut owners = self.areas.owners(path).into_iter().filter(|owner| owner.service == service);
+        owners.any(|owner| self.services[service].patterns.exclude.is_match(&owner.relative))
     }
 
     /// The steps of `service` that read the file `path`.

@@ -102,6 +102,11 @@ impl Lister {
         &self.entries[query].asked
     }
 
+    /// Whether everything that was asked is answered.
+    pub fn is_idle(&self) -> bool {
+        self.entries.iter().all(|entry| entry.current.is_none())
+    }
+
     /// The services that can be asked about.
     pub fn services(&self) -> BTreeSet<usize> {
         self.entries.iter().flat_map(|entry| entry.asked.iter().map(|(service, _)| *service)).collect()

@@ -239,10 +239,12 @@ impl Machine {
         self.wanted = digest;
         self.settled = settled;
         self.must_restart |= restart;
-        self.since.get_or_insert(since);
         let stale = self.is_stale();
         if let Some(build) = &mut self.build {
             build.mixed |= build.digest != digest;
+        }
+        if self.build.as_ref().is_none_or(|build| build.cancelled || build.digest != digest) {
+            self.since.get_or_insert(since);
         }
         if !settled {
             return;

@@ -1,0 +1,122 @@
+//! `hotwatch why PATH`: which services a save of a file concerns, what it leads to, and by which imports.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::{inspect, load, print};
+use crate::cli::Global;
+use crate::config::Config;
+use crate::error::Error;
+use crate::plan::{Idle, Part, Plan};
+use crate::record::Rung;
+use crate::source::{self, Head};
+
+/// What a save of a file leads to for one service.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    path: &'a str,
+    service: &'a str,
+    rung: Rung,
+    reason: String,
+    /// Import paths from the main package to that of the file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    chain: Vec<&'a str>,
+}
+
+/// Explains each of `paths`.
+pub fn why(paths: &[PathBuf], global: &Global) -> Result<ExitCode, Error> {
+    let paths = paths.iter().map(|path| resolve(path)).collect::<Result<Vec<_>, _>>()?;
+    let config = load(global)?;
+    let mut plan = inspect::plan(&config, |words| eprintln!("{words}"));
+    paths.iter().for_each(|path| plan.learn(path, head(path).as_ref()));
+    let mut text = String::new();
+    for path in &paths {
+        let shown = path.strip_prefix(&config.root).unwrap_or(path).display().to_string();
+        let answers = (0..config.services.len()).map(|service| answer(&config, &plan, service, path, &shown));
+        if global.json {
+            let lines = answers.filter_map(|answer| serde_json::to_string(&answer).ok());
+            lines.for_each(|line| text += &(line + "\n"));
+        } else {
+            text += &table(&shown, &answers.collect::<Vec<_>>());
+        }
+    }
+    print(text.as_bytes())
+}
+
+/// The canonical path of what may not be there yet.
+fn resolve(path: &Path) -> Result<PathBuf, Error> {
+    let absolute =
+        std::path::absolute(path).map_err(Error::io(format!("make sense of `{}`", path.display())))?;
+    let canonical = match (absolute.canonicalize(), absolute.parent(), absolute.file_name()) {
+        (Ok(path), ..) => path,
+        (Err(_), Some(dir), Some(name)) => dir.canonicalize().unwrap_or(dir.to_owned()).join(name),
+        _ => absolute,
+    };
+    // A directory stands for what a new file in it would be.
+    Ok(if canonical.is_dir() { canonical.join("new.go") } else { canonical })
+}
+
+fn answer<'a>(config: &'a Config, plan: &'a Plan, service: usize, path: &Path, shown: &'a str) -> Answer<'a> {
+    let part = plan.part(service, path);
+    let chain = plan.graph().chain(service, path).filter(|_| part != Part::default()).unwrap_or_default();
+    let (rung, reason) = reason(config, plan, service, path, part);
+    Answer { path: shown, service: config.services[service].name.as_str(), rung, reason, chain }
+}
+
+fn reason(config: &Config, plan: &Plan, service: usize, path: &Path, part: Part) -> (Rung, String) {
+    if config.files.iter().any(|file| file == path) {
+        let reason = "it is configuration: who is concerned by what changes in it restarts".to_owned();
+        return (Rung::Restart, reason);
+    }
+    let reasons = [
+        (part.included, "`watch.include` names it"),
+        (part.feeds, "a step of `pre_build` reads it"),
+        (part.generated, "a step of `pre_build` writes it; what that step itself writes restarts nothing"),
+        (part.is_module_file, "it decides which modules are built in"),
+        (part.program && !plan.graph().knows(service), "every Go source in its directory counts"),
+        (part.program, "it is built in"),
+    ];
+    if let Some((_, reason)) = reasons.iter().find(|(holds, _)| *holds) {
+        return (Rung::Restart, (*reason).to_owned());
+    }
+    let reason = match part.idle {
+        Some(Idle::Test) => "no service is built from tests".to_owned(),
+        Some(Idle::Excluded) => {
+            let why = plan.graph().excludes(service, path, head(path).as_ref());
+            format!("left out: {}", why.unwrap_or_else(|| "its build constraint does not hold".to_owned()))
+        }
+        None if plan.leaves_out(service, path) => "`watch.exclude` names it".to_owned(),
+        None => "nothing of it is built from this".to_owned(),
+    };
+    (Rung::Nothing, reason)
+}
+
+/// What the Go source at `path` says at its head, if it is there and is one.
+fn head(path: &Path) -> Option<Head> {
+    let bytes =
+        fs::read(path).ok().filter(|_| path.extension().is_some_and(|extension| extension == "go"))?;
+    source::scan(&bytes).map(|source| source.head)
+}
+
+/// The answers for people, those that lead to something first.
+fn table(shown: &str, answers: &[Answer<'_>]) -> String {
+    let width = answers.iter().map(|answer| answer.service.len()).max().unwrap_or(0);
+    let mut text = format!("{shown}\n");
+    let (led, nothing): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.rung != Rung::Nothing);
+    for answer in led.into_iter().chain(nothing) {
+        let rung = match answer.rung {
+            Rung::Nothing => "nothing",
+            Rung::Restart => "restart",
+        };
+        let (service, reason) = (answer.service, &answer.reason);
+        let chain = match answer.chain.len() {
+            0 | 1 => String::new(),
+            _ => format!(": {}", answer.chain.join(" -> ")),
+        };
+        text += &format!("  {service:<width$}  {rung}  {reason}{chain}\n");
+    }
+    text
+}
