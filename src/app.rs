@@ -1,5 +1,6 @@
 //! The verbs: what each does with the stages below.
 
+mod alone;
 mod cache;
 pub mod check;
 mod demo;
@@ -8,14 +9,16 @@ mod graph;
 mod init;
 mod inspect;
 mod lister;
+mod means;
 mod order;
+mod reload;
 mod saves;
 mod supervisor;
 mod up;
 mod why;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -47,7 +50,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         std::env::set_current_dir(dir).map_err(|error| Error::Directory { dir: dir.clone(), error })?;
     }
     match cli.verb.unwrap_or(Verb::Up) {
-        Verb::Up => up::up(&load(&cli.global)?, &cli.global, signals()?),
+        Verb::Up => up::up(load(&cli.global)?, &cli.global, signals()?),
         Verb::Init(init) => init::init(&init, &cli.global),
         Verb::Check => check::check(&cli.global),
         Verb::Why { paths } => why::why(&paths, &cli.global),
@@ -87,17 +90,17 @@ fn print(bytes: &[u8]) -> Result<ExitCode, Error> {
     }
 }
 
-/// The configuration that the flags name, or the nearest one.
+/// The configuration that the flags name, or the nearest one, or that of the one program that is here.
 fn load(global: &Global) -> Result<Config, Error> {
-    Ok(config::load(&config_file(global)?, &|name| std::env::var(name).ok())?)
-}
-
-fn config_file(global: &Global) -> Result<PathBuf, Error> {
+    let load = |file: &Path| Ok(config::load(file, &|name| std::env::var(name).ok())?);
     if let Some(file) = &global.config {
-        return Ok(file.clone());
+        return load(file);
     }
     let here = std::env::current_dir().map_err(Error::io("find the current directory"))?;
-    Ok(config::find(&here)?)
+    match config::find(&here) {
+        Some(file) => load(&file),
+        None => alone::config(&here),
+    }
 }
 
 /// Whether to colour what goes to `out`.

@@ -135,7 +135,7 @@ pub struct Patterns {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There is none.
-    #[error("no `{FILE_NAME}` in `{}` or a directory above it; write one with `hotwatch init`, or try `hotwatch demo`", .0.display())]
+    #[error("neither a `{FILE_NAME}` nor a `go.mod` in `{}` or a directory above it; write the first with `hotwatch init`, or try `hotwatch demo`", .0.display())]
     NotFound(PathBuf),
     /// It cannot be read.
     #[error("`{}` cannot be read: {error}", file.display())]
@@ -152,9 +152,8 @@ pub enum ConfigError {
 }
 
 /// The config file in `start` or the nearest directory above it.
-pub fn find(start: &Path) -> Result<PathBuf, ConfigError> {
-    let candidates = start.ancestors().map(|dir| dir.join(FILE_NAME));
-    candidates.into_iter().find(|file| file.is_file()).ok_or_else(|| ConfigError::NotFound(start.to_owned()))
+pub fn find(start: &Path) -> Option<PathBuf> {
+    start.ancestors().map(|dir| dir.join(FILE_NAME)).find(|file| file.is_file())
 }
 
 /// Reads and checks the config file `path`. `environment` looks up a variable of the process.

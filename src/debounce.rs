@@ -40,6 +40,11 @@ impl Debounce {
         Debounce { quiet, open: None }
     }
 
+    /// Batches close after `quiet` from now on.
+    pub fn set_quiet(&mut self, quiet: Duration) {
+        self.quiet = quiet;
+    }
+
     /// Takes in events that were read at `at`.
     pub fn push(&mut self, at: Instant, paths: impl IntoIterator<Item = PathBuf>) {
         let open = self

@@ -34,6 +34,9 @@ pub enum Error {
     /// `init` finds a file where it would write one.
     #[error("`{}` exists and is not touched; edit it, or see with `hotwatch init --print` what would be written", .0.display())]
     Exists(PathBuf),
+    /// There is no config file, and more than one program that could be meant.
+    #[error("`{}` holds several programs (`{}`) and no `hotwatch.toml`; write one with `hotwatch init`, or run hotwatch in the directory of one of them", module.display(), names.join("`, `"))]
+    SeveralPrograms { module: PathBuf, names: Vec<String> },
     /// `init` finds no program.
     #[error("{0}")]
     NothingToRun(String),

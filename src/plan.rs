@@ -134,6 +134,14 @@ impl Plan {
         }
     }
 
+    /// Gives each service the digest that its inputs had before, in another plan. What comes next is a change of
+    /// that.
+    pub fn go_on_from(&mut self, digests: Vec<Digest>) {
+        for (service, digest) in self.services.iter_mut().zip(digests) {
+            service.others = digest;
+        }
+    }
+
     /// The package graph, as far as it is known.
     pub fn graph(&self) -> &Graph {
         &self.graph

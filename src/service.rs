@@ -24,7 +24,7 @@ use crate::go::slots::Slots;
 use crate::name::Name;
 use crate::record::{Failure, Level, Tell};
 
-pub use protocol::{Changed, Input, Made, Report};
+pub use protocol::{Changed, Input, Made, Renewal, Report};
 use protocol::{Effect, Timing};
 use state::Machine;
 use swap::Running;
@@ -204,11 +204,13 @@ impl Actor {
                 self.steps.remove(&step);
                 Input::Fed { step }
             }
-            Input::Reconfigured { config, rebuild, since } => {
-                self.steps = (0..config.pre_build.len()).collect();
+            Input::Reconfigured { config, how, since } => {
+                if config.pre_build != self.config.pre_build {
+                    self.steps = (0..config.pre_build.len()).collect();
+                }
                 self.machine.retime(timing(&config, self.surroundings.cooldown));
                 self.config = (*config).clone();
-                Input::Reconfigured { config, rebuild, since }
+                Input::Reconfigured { config, how, since }
             }
             Input::Gone { pid } => {
                 if let Some(process) = self.process.take_if(|process| process.pid() == pid) {

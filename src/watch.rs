@@ -30,6 +30,8 @@ pub struct Watched {
     pub project: PathBuf,
     /// The directories to watch.
     pub roots: Vec<Root>,
+    /// Directories to watch without what lies below them.
+    pub beside: BTreeSet<PathBuf>,
     /// Whether a file of this path is worth telling when a root is read. Every change is told.
     pub may_count: MayCount,
 }
@@ -134,7 +136,7 @@ impl Watch {
         let (covers, asked) = unbounded();
         let waker = watcher.waker();
         let actor = Actor { watcher, finds, asked, tops: BTreeSet::new(), shared: shared.clone() };
-        shared.spawn(actor, move |actor| actor.begin(&roots, silent, &watched.project));
+        shared.spawn(actor, move |actor| actor.begin(&roots, watched.beside, silent, &watched.project));
         Ok(Watch { telling, covers, waker, ending, threads })
     }
 
@@ -263,7 +265,13 @@ struct Actor {
 
 impl Actor {
     /// Adds the roots and what links lead to. False when that failed, which has been told.
-    fn begin(&mut self, roots: &BTreeSet<PathBuf>, silent: Vec<mounts::Silent>, project: &Path) -> bool {
+    fn begin(
+        &mut self,
+        roots: &BTreeSet<PathBuf>,
+        beside: BTreeSet<PathBuf>,
+        silent: Vec<mounts::Silent>,
+        project: &Path,
+    ) -> bool {
         let mut summary = Summary::default();
         let mut beyond_limit = Vec::new();
         let polled = |root: &PathBuf| silent.iter().any(|silent| root.starts_with(&silent.mount));
@@ -309,7 +317,8 @@ impl Actor {
             self.shared
                 .warn(limit_reached(&format!("{polled} of {}", summary.directories), summary.directories));
         }
-        self.finds.flush(&self.shared.told);
+        summary.directories +=
+            self.cover(Cover { tops: beside.clone(), dirs: beside, again: BTreeSet::new() });
         self.shared.tell(Told::Watching(summary));
         true
     }
@@ -330,8 +339,8 @@ impl Actor {
     }
 
     /// Watches what `cover` asks for: enters the directories in the roots that hold them, and adds their tops
-    /// where none does.
-    fn cover(&mut self, cover: Cover) {
+    /// where none does. Returns how many directories that were.
+    fn cover(&mut self, cover: Cover) -> usize {
         let roots = Arc::clone(&self.shared.roots);
         let mut again = cover.again;
         let mut new_tops = BTreeSet::new();
@@ -380,7 +389,7 @@ impl Actor {
             let paths = known.into_iter().collect();
             self.shared.tell(Told::Changed(Changed { at: Instant::now(), paths }));
         }
-        self.shared.tell(Told::Covered(summary.directories));
+        summary.directories
     }
 
     /// Tells what happens until the thread is ended or nobody listens.
@@ -400,7 +409,8 @@ impl Actor {
             }
             while let Ok(cover) = self.asked.try_recv() {
                 self.finds.set_as_changes(false);
-                self.cover(cover);
+                let directories = self.cover(cover);
+                self.shared.tell(Told::Covered(directories));
                 self.finds.set_as_changes(true);
             }
         }

@@ -10,6 +10,7 @@ mod input;
 mod limits;
 mod reload;
 mod saves;
+mod settings;
 mod stopping;
 mod support;
 mod verbs;

@@ -11,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use hotwatch_platform::{distribution, port};
 use serde::Serialize;
 
-use super::{colored, config_file, load, print, up};
+use super::{colored, load, print, up};
 use crate::cli::Global;
 use crate::config::{Build, Config, Service};
 use crate::error::Error;
@@ -62,9 +62,11 @@ pub fn check(global: &Global) -> Result<ExitCode, Error> {
     match load(global) {
         Err(error) => findings.push(Finding::new("config", Level::Error, error.to_string())),
         Ok(config) => {
-            let file = config_file(global)?;
-            let message =
-                format!("{}: {}", file.display(), count(config.services.len(), "service", "services"));
+            let file = config
+                .files
+                .last()
+                .map_or_else(|| "no config file".into(), |file| file.display().to_string());
+            let message = format!("{file}: {}", count(config.services.len(), "service", "services"));
             findings.push(Finding::new("config", Level::Ok, message));
             findings.extend(directories(&config));
             findings.extend(ports(&config));

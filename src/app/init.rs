@@ -93,7 +93,7 @@ pub fn init(init: &Init, global: &Global) -> Result<ExitCode, Error> {
 }
 
 /// Everything that can be found below `root`.
-fn find(root: &Path) -> Result<Plan, Error> {
+pub fn find(root: &Path) -> Result<Plan, Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = tree::look(root, &path);
     let read = |file: &str| fs::read_to_string(root.join(file)).ok();

@@ -24,6 +24,12 @@ impl Order {
         Order { services: depends_on.into_iter().map(progress).collect() }
     }
 
+    /// Goes on with `service` where `other` was with the one called `before` there.
+    pub fn resume(&mut self, service: usize, other: &Order, before: usize) {
+        let Progress { launched, report, .. } = other.services[before];
+        (self.services[service].launched, self.services[service].report) = (launched, report);
+    }
+
     /// Takes in what a service reports.
     pub fn report(&mut self, service: usize, report: Report) {
         self.services[service].report = Some(report);

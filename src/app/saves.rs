@@ -16,7 +16,7 @@ use crate::record::{Event as Fact, Level, Rung, Tell};
 use crate::service::{Changed, Input, Service};
 use crate::watch::git::Repository;
 use crate::watch::known::Known;
-use crate::watch::{self, Cover, Watch};
+use crate::watch::{self, Cover, Summary, Watch};
 
 /// How much earlier than now the file system may say that it is: most Linux kernels count it in steps of 4 ms.
 const CLOCK_STEP: Duration = Duration::from_millis(10);
@@ -38,6 +38,10 @@ pub struct Saves {
     listed: Vec<Listed>,
     /// The services' directories.
     dirs: Vec<PathBuf>,
+    /// Files of the configuration.
+    config_files: Vec<PathBuf>,
+    /// Whether the services' directories are being read anew.
+    unread: bool,
     /// When the services' directories had been read, and their first builds had not begun.
     began: SystemTime,
     /// How many directories are watched.
@@ -65,13 +69,15 @@ impl Saves {
             known,
             plan,
             debounce: Debounce::new(config.quiet),
-            repositories: config.services.iter().filter_map(|service| Repository::of(&service.dir)).collect(),
+            repositories: repositories(config),
             lister,
             early: Outcome::default(),
             unlisted,
             uncovered: Vec::new(),
             listed: Vec::new(),
             dirs: config.services.iter().map(|service| service.dir.clone()).collect(),
+            config_files: config.files.clone(),
+            unread: false,
             began,
             directories,
             watching: false,
@@ -79,6 +85,35 @@ impl Saves {
         };
         saves.tell_watching();
         saves
+    }
+
+    /// Goes on with the configuration `new` instead of `old`. What is known of files stays, and what services have
+    /// been told stands for the same as before. The directories are read anew.
+    pub fn reconfigure(&mut self, old: &Config, new: &Config, mut lister: Lister) {
+        let digests = new.services.iter().map(|service| {
+            let before = old.services.iter().position(|other| other.name == service.name);
+            before.map_or_else(Digest::default, |index| self.plan.digest(index))
+        });
+        let digests: Vec<Digest> = digests.collect();
+        self.unlisted = lister.services();
+        self.plan = Plan::new(new, &self.unlisted);
+        self.plan.go_on_from(digests);
+        self.began = SystemTime::now();
+        lister.ask(&self.unlisted, self.began);
+        self.lister = lister;
+        self.debounce.set_quiet(new.quiet);
+        self.repositories = repositories(new);
+        (self.uncovered, self.listed) = (Vec::new(), Vec::new());
+        self.dirs = new.services.iter().map(|service| service.dir.clone()).collect();
+        self.config_files.clone_from(&new.files);
+        self.unread = true;
+    }
+
+    /// The directories have been read, and are watched.
+    pub fn read(&mut self, summary: Summary) {
+        summary.links.iter().for_each(|(link, target)| self.plan.add_link(link, target));
+        self.directories = summary.directories;
+        self.unread = false;
     }
 
     /// When [`Saves::tick`] is due.
@@ -101,7 +136,10 @@ impl Saves {
 
     /// Whether the file or former directory `path` is anything to anybody.
     fn is_of_interest(&self, path: &Path) -> bool {
-        !self.unlisted.is_empty() || self.plan.is_of_interest(path) || self.known.has_any(path)
+        !self.unlisted.is_empty()
+            || self.plan.is_of_interest(path)
+            || self.known.has_any(path)
+            || self.config_files.iter().any(|file| file == path)
     }
 
     /// Files that are there and not of one that is gone, which is mostly about to come back, can be acted on
@@ -133,18 +171,20 @@ impl Saves {
         outcome
     }
 
-    /// Closes the batch if it is due.
-    pub fn tick(&mut self, now: Instant, services: &[Service]) {
+    /// Closes the batch if it is due. Returns when it began, if the configuration is among what was saved.
+    pub fn tick(&mut self, now: Instant, services: &[Service]) -> Option<Instant> {
         let held = self.is_held();
-        if let Some(batch) = self.debounce.close(now, || held) {
-            self.batch(&batch, services);
-        }
+        let batch = self.debounce.close(now, || held)?;
+        self.batch(&batch, services);
+        let reconfigured = batch.paths.iter().any(|path| self.config_files.contains(path));
+        reconfigured.then_some(batch.since)
     }
 
     /// Whether it is too early to tell what was saved: a checkout is under way, or it is being found out which
     /// files count.
     fn is_held(&self) -> bool {
-        !self.unlisted.is_empty()
+        self.unread
+            || !self.unlisted.is_empty()
             || !self.uncovered.is_empty()
             || self.repositories.iter().any(Repository::is_locked)
     }
@@ -329,6 +369,10 @@ impl Saves {
         let changed = Changed { digest, since: Instant::now(), settled: true, restart: false };
         services[index].send(Input::Changed(changed));
     }
+}
+
+fn repositories(config: &Config) -> BTreeSet<Repository> {
+    config.services.iter().filter_map(|service| Repository::of(&service.dir)).collect()
 }
 
 /// Whether the file `path` was last changed after `since`, as far as the file system's clock can tell.

@@ -1,16 +1,20 @@
 //! The loop of `up`: takes in what the watcher, the go command, the services and the user say, and decides who is
 //! started and stopped when. What saves lead to is decided in `saves`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select};
 use hotwatch_platform::signal::Termination;
 
 use super::lister::Listed;
+use super::means::Means;
 use super::order::Order;
+use super::reload::{self, How};
 use super::saves::Saves;
-use crate::config::Config;
+use super::up;
+use crate::config::{self, Config};
+use crate::name::Name;
 use crate::record::{Level, Tell};
 use crate::service::{Input, Report, Service};
 use crate::watch::{Told, Watch};
@@ -28,11 +32,11 @@ const MENTION_WAITING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub enum Event {
     /// A service reports.
-    Service(usize, Report),
+    Service(Name, Report),
     /// The user, or the system, asks to end.
     Signal(Termination),
-    /// The go command has answered.
-    Listed(Listed),
+    /// The go command has answered; the number is that of the configuration.
+    Listed(u64, Listed),
     /// Nobody reads what is written any more.
     OutputClosed,
 }
@@ -54,7 +58,13 @@ pub struct Supervisor {
     watch: Watch,
     order: Order,
     mention_waiting: Option<Instant>,
+    config: Config,
+    /// How often there was a new configuration.
+    round: u64,
+    means: Means,
     services: Vec<Service>,
+    /// Services that the configuration no longer names, until they have stopped.
+    leaving: Vec<Service>,
     stopped: BTreeSet<usize>,
     tell: Tell,
     phase: Phase,
@@ -75,22 +85,20 @@ enum Phase {
 }
 
 impl Supervisor {
-    /// The loop for `config`, whose `services` have just been started.
-    pub fn new(
-        config: &Config,
-        saves: Saves,
-        watch: Watch,
-        services: Vec<Service>,
-        tell: Tell,
-    ) -> Supervisor {
+    /// The loop for `config`; its services are started here.
+    pub fn new(config: Config, saves: Saves, watch: Watch, means: Means) -> Supervisor {
         Supervisor {
             saves,
             watch,
             order: Order::new(config.services.iter().map(|service| service.depends_on.clone())),
             mention_waiting: Some(Instant::now() + MENTION_WAITING),
-            services,
+            services: (0..config.services.len()).map(|index| means.service(&config, index)).collect(),
+            config,
+            round: 0,
+            tell: means.tell.clone(),
+            means,
+            leaving: Vec::new(),
             stopped: BTreeSet::new(),
-            tell,
             phase: Phase::Running,
             asked_to_stop: None,
             failed: false,
@@ -99,9 +107,9 @@ impl Supervisor {
 
     /// Runs until everything has ended.
     pub fn run(&mut self, heard: &Receiver<Event>) -> Ending {
-        let mut telling = self.watch.telling().clone();
         self.launch();
         loop {
+            let telling = if self.failed { never() } else { self.watch.telling().clone() };
             if let Phase::Over(ending) = self.phase {
                 return ending;
             }
@@ -109,12 +117,12 @@ impl Supervisor {
             let timer = deadline.map_or_else(never, at);
             select! {
                 recv(heard) -> event => match event {
-                    Ok(Event::Service(index, report)) => self.report(index, report),
+                    Ok(Event::Service(name, report)) => self.report(&name, report),
                     Ok(Event::Signal(signal)) => self.signal(signal),
-                    Ok(Event::Listed(listed)) if self.phase == Phase::Running => {
+                    Ok(Event::Listed(round, listed)) if self.phase == Phase::Running && round == self.round => {
                         self.saves.listed(listed, &self.watch, &self.services);
                     }
-                    Ok(Event::Listed(_)) => {}
+                    Ok(Event::Listed(..)) => {}
                     Ok(Event::OutputClosed) if self.phase == Phase::Running => self.stop(),
                     Ok(Event::OutputClosed) => {}
                     Err(_) => unreachable!("the loop itself holds a sender"),
@@ -122,8 +130,8 @@ impl Supervisor {
                 recv(telling) -> told => match told {
                     Ok(told) => self.told(told),
                     Err(_) => {
-                        telling = never();
                         self.told(Told::Failed("the file watcher stopped working".to_owned()));
+                        self.failed = true;
                     }
                 },
                 recv(timer) -> _ => self.tick(Instant::now()),
@@ -141,7 +149,9 @@ impl Supervisor {
     fn tick(&mut self, now: Instant) {
         match self.phase {
             Phase::Running => {
-                self.saves.tick(now, &self.services);
+                if let Some(since) = self.saves.tick(now, &self.services) {
+                    self.reconfigure(since);
+                }
                 if self.mention_waiting.is_some_and(|due| due <= now) {
                     self.mention_waiting(now);
                 }
@@ -160,7 +170,7 @@ impl Supervisor {
             Told::Found(paths) => self.saves.found(&paths, &self.services),
             Told::Covered(directories) => self.saves.covered(directories, &self.watch, &self.services),
             Told::Warning(message) => self.tell.notice(None, Level::Warning, message),
-            Told::Watching(_) => {}
+            Told::Watching(summary) => self.saves.read(summary),
             Told::Failed(message) => {
                 self.tell.notice(None, Level::Error, message);
                 self.failed = true;
@@ -169,7 +179,82 @@ impl Supervisor {
         }
     }
 
-    fn report(&mut self, index: usize, report: Report) {
+    /// The configuration was saved: takes over what differs, if it is sound.
+    fn reconfigure(&mut self, since: Instant) {
+        let Some(file) = self.config.files.last() else { return };
+        let new = match config::load(file, &|name| std::env::var(name).ok()) {
+            Ok(new) => new,
+            Err(error) => {
+                let message = format!("{error}; everything goes on as before until that is mended");
+                return self.tell.notice(None, Level::Error, message);
+            }
+        };
+        let difference = reload::compare(&self.config, &new);
+        if difference.is_empty() {
+            return self.tell.notice(None, Level::Info, "the configuration was saved; nothing differs");
+        }
+        for key in &difference.later {
+            let message = format!("the new `{key}` takes effect when hotwatch is started again");
+            self.tell.notice(None, Level::Warning, message);
+        }
+        let watch = match Watch::start(up::watched(&new)) {
+            Ok(watch) => watch,
+            Err(error) => return self.tell.notice(None, Level::Error, error.to_string()),
+        };
+        self.watch = watch;
+        self.round += 1;
+        let lister = self.means.lister(&new, self.round);
+        self.saves.reconfigure(&self.config, &new, lister);
+        self.take_over(new, &difference, since);
+        self.launch();
+    }
+
+    /// Starts, stops and tells services as `difference` says.
+    fn take_over(&mut self, new: Config, difference: &reload::Difference, since: Instant) {
+        let mut old: BTreeMap<Name, (usize, Service)> = BTreeMap::new();
+        for (index, service) in std::mem::take(&mut self.services).into_iter().enumerate() {
+            old.insert(service.name().clone(), (index, service));
+        }
+        let mut order = Order::new(new.services.iter().map(|service| service.depends_on.clone()));
+        for (index, config) in new.services.iter().enumerate() {
+            let Some((before, service)) = old.remove(&config.name) else {
+                // The same name may have left a moment ago.
+                self.leaving.retain(|leaving| *leaving.name() != config.name);
+                self.tell.notice(Some(&config.name), Level::Info, "new in the configuration");
+                self.services.push(self.means.service(&new, index));
+                continue;
+            };
+            order.resume(index, &self.order, before);
+            if let Some(&how) = difference.changed.get(&config.name) {
+                let message = match how {
+                    How::Live => "its settings changed; they count from now on",
+                    How::Restart => "its settings changed; it is started anew",
+                    How::Rebuild => "its settings changed; it is built anew",
+                };
+                self.tell.notice(Some(&config.name), Level::Info, message);
+                let config = Box::new(config.clone());
+                service.send(Input::Reconfigured { config, how: how.into(), since });
+            }
+            self.services.push(service);
+        }
+        for (_, service) in old.into_values() {
+            self.tell.notice(Some(service.name()), Level::Info, "no longer in the configuration");
+            service.send(Input::Stop);
+            self.leaving.push(service);
+        }
+        (self.order, self.config) = (order, new);
+    }
+
+    fn report(&mut self, name: &Name, report: Report) {
+        let Some(index) = self.services.iter().position(|service| service.name() == name) else {
+            if report == Report::Stopped {
+                self.leaving.retain(|service| service.name() != name);
+                if self.phase == Phase::Running {
+                    self.launch();
+                }
+            }
+            return;
+        };
         self.order.report(index, report);
         if report == Report::Stopped {
             self.stopped.insert(index);
@@ -185,6 +270,10 @@ impl Supervisor {
     }
 
     fn launch(&mut self) {
+        // Who comes may need the port of who goes.
+        if !self.leaving.is_empty() {
+            return;
+        }
         for index in self.order.launch() {
             let missing = self.order.failed_dependencies(index);
             if !missing.is_empty() {

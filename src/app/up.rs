@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, after, select, unbounded};
 use hotwatch_platform::signal::Blocked;
 
 use super::cache::Cache;
-use super::lister::Lister;
+use super::means::Means;
 use super::saves::Saves;
 use super::supervisor::{Ending, Event, Supervisor};
 use super::{check, colored};
@@ -23,13 +23,12 @@ use crate::config::{self, Config, Globs};
 use crate::error::Error;
 use crate::go;
 use crate::go::slots::Slots;
-use crate::log::file::{self, LogFile};
+use crate::log::file::LogFiles;
 use crate::log::json::Json;
 use crate::log::terminal::Terminal;
 use crate::log::{Log, View};
 use crate::plan::Plan;
 use crate::record::{self, Level, Tell};
-use crate::service::{Service, Surroundings};
 use crate::watch::known::Known;
 use crate::watch::{Root, Summary, Told, Watch, Watched};
 
@@ -37,7 +36,7 @@ use crate::watch::{Root, Summary, Told, Watch, Watched};
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs `config` until a signal ends it.
-pub fn up(config: &Config, global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
+pub fn up(config: Config, global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
     let (events, heard) = unbounded();
     let on_signal = events.clone();
     let _listener = signals
@@ -45,10 +44,10 @@ pub fn up(config: &Config, global: &Global, signals: Blocked) -> Result<ExitCode
         .map_err(Error::io("start a thread"))?;
     // Before the ports: one that is held by another hotwatch's service is no riddle then.
     let cache = Cache::take(&config.root)?;
-    check::refuse(config)?;
+    check::refuse(&config)?;
     let (tell, told) = record::channel();
     let on_closed = events.clone();
-    let log = Log::start(told, views(config, global)?, move || drop(on_closed.send(Event::OutputClosed)));
+    let log = Log::start(told, views(&config, global)?, move || drop(on_closed.send(Event::OutputClosed)));
 
     let result = run(config, &cache, &tell, &events, &heard);
     tell.end();
@@ -72,42 +71,30 @@ fn finish(log: &Log, heard: &Receiver<Event>) {
 }
 
 fn run(
-    config: &Config,
+    config: Config,
     cache: &Cache,
     tell: &Tell,
     events: &Sender<Event>,
     heard: &Receiver<Event>,
 ) -> Result<Ending, Error> {
-    let of_listing = events.clone();
-    let lister = Lister::start(&config.services, move |listed| drop(of_listing.send(Event::Listed(listed))));
-    let mut plan = Plan::new(config, &lister.services());
-    let watch = Watch::start(watched(config))?;
+    let means = Means {
+        cache: cache.dir.join("services"),
+        slots: Slots::new(available_parallelism().map_or(2, usize::from)),
+        goflags: go::flags(),
+        tell: tell.clone(),
+        events: events.clone(),
+    };
+    let lister = means.lister(&config, 0);
+    let mut plan = Plan::new(&config, &lister.services());
+    let watch = Watch::start(watched(&config))?;
     let mut known = Known::default();
     let Some(summary) = read_all(watch.telling(), heard, &mut known, &plan, tell)? else {
         return Ok(Ending::Stopped);
     };
-    check::warnings(config).into_iter().for_each(|warning| tell.notice(None, Level::Warning, warning));
+    check::warnings(&config).into_iter().for_each(|warning| tell.notice(None, Level::Warning, warning));
     summary.links.iter().for_each(|(link, target)| plan.add_link(link, target));
-    let saves = Saves::new(config, known, plan, lister, summary.directories, tell.clone());
-
-    let slots = Slots::new(available_parallelism().map_or(2, usize::from));
-    let goflags = go::flags();
-    let start = |(index, service): (usize, &config::Service)| {
-        let surroundings = Surroundings {
-            cache: cache.dir.join("services").join(service.name.as_str()),
-            cooldown: config.cooldown,
-            slots: slots.clone(),
-            rank: index,
-            goflags: goflags.clone(),
-            tell: tell.clone(),
-        };
-        let events = events.clone();
-        // The loop outlives its services.
-        let report = move |report| drop(events.send(Event::Service(index, report)));
-        Service::start(service.clone(), surroundings, report)
-    };
-    let services = config.services.iter().enumerate().map(start).collect();
-    let mut supervisor = Supervisor::new(config, saves, watch, services, tell.clone());
+    let saves = Saves::new(&config, known, plan, lister, summary.directories, tell.clone());
+    let mut supervisor = Supervisor::new(config, saves, watch, means);
     let ending = supervisor.run(heard);
     if ending == Ending::Killed {
         // A thread may be stuck where nobody reads what it writes; it must not keep hotwatch from ending.
@@ -164,6 +151,7 @@ pub fn watched(config: &Config) -> Watched {
     Watched {
         project: config.root.clone(),
         roots: config.services.iter().map(root).collect(),
+        beside: config.files.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect(),
         may_count: Arc::new(move |path| is_go(path) || named(path)),
     }
 }
@@ -174,17 +162,9 @@ fn views(config: &Config, global: &Global) -> Result<Vec<Box<dyn View>>, Error> 
         "make the directory `{}`; set another `log_dir`",
         config.log_dir.display()
     )))?;
-    // All are opened before the first is emptied: if one cannot be used, none is touched.
-    let mut files = Vec::new();
-    for name in &names {
-        let path = file::path(&config.log_dir, name);
-        files.push((name.clone(), file::open(&path)?, path));
-    }
     // Before the console: what is seen there is in the files already.
-    let mut views: Vec<Box<dyn View>> = Vec::new();
-    for (name, file, path) in files {
-        views.push(Box::new(LogFile::new(name, path, file)?));
-    }
+    let mut views: Vec<Box<dyn View>> =
+        vec![Box::new(LogFiles::new(&config.log_dir, names.iter().cloned())?)];
     let stdout = io::stdout();
     views.push(if global.json {
         Box::new(Json::new(stdout))

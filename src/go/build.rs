@@ -39,7 +39,7 @@ pub struct Order {
 /// How far a build has come.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It has its slot and runs now.
+    /// It has its slot and runs now; not told where there is nothing to run.
     Begun,
     /// The step of this number has succeeded.
     Generated(usize),
@@ -63,7 +63,9 @@ impl Build {
         let thread = std::thread::spawn(move || {
             let mut result = Err("cancelled".to_owned());
             if of_slots.take(order.rank, of_build.cancelled()) {
-                tell(Progress::Begun);
+                if order.command.is_some() || !order.steps.is_empty() {
+                    tell(Progress::Begun);
+                }
                 result = order.run(&of_build, &of_slots, &tell);
                 of_slots.give_back();
             }

@@ -2,6 +2,7 @@
 //! without following links, must be a regular file of this user with a single name, and is emptied only after
 //! that is known.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -70,35 +71,58 @@ pub fn open(path: &Path) -> Result<Flock<File>, LogError> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| LogError::InUse(path.to_owned()))
 }
 
-/// Writes what concerns one service to its file: its lines as they are, hotwatch's own behind a mark.
-pub struct LogFile {
-    service: Name,
+/// Writes what concerns each service to its file: its lines as they are, hotwatch's own behind a mark.
+pub struct LogFiles {
+    dir: PathBuf,
+    files: BTreeMap<Name, Open>,
+    /// Why a file could not be opened, until that is told.
+    problem: Option<LogError>,
+    /// Services without a file.
+    without: BTreeSet<Name>,
+}
+
+/// An open file, and what is still to be written into it.
+struct Open {
     path: PathBuf,
     file: Flock<File>,
     buffer: Vec<u8>,
     broken: bool,
 }
 
-impl LogFile {
-    /// Empties `file`, which was opened from `path`, and writes to it.
-    pub fn new(service: Name, path: PathBuf, file: Flock<File>) -> Result<LogFile, LogError> {
-        file.set_len(0).map_err(|error| LogError::Io { path: path.clone(), error })?;
-        Ok(LogFile { service, path, file, buffer: Vec::new(), broken: false })
+impl LogFiles {
+    /// Opens and empties a file in `dir` for each of `services`. If one of them cannot be used, none is touched.
+    pub fn new(dir: &Path, services: impl IntoIterator<Item = Name>) -> Result<LogFiles, LogError> {
+        let mut files = BTreeMap::new();
+        for name in services {
+            let path = path(dir, &name);
+            let file = open(&path)?;
+            files.insert(name, Open { path, file, buffer: Vec::new(), broken: false });
+        }
+        files.values().try_for_each(Open::empty)?;
+        let (problem, without) = (None, BTreeSet::new());
+        Ok(LogFiles { dir: dir.to_owned(), files, problem, without })
+    }
+
+    /// The file of `service`; opened and emptied at its first word if it was not there at the start.
+    fn of(&mut self, service: &Name) -> Option<&mut Open> {
+        if !self.files.contains_key(service) && !self.without.contains(service) {
+            let path = path(&self.dir, service);
+            let opened = open(&path).map(|file| Open { path, file, buffer: Vec::new(), broken: false });
+            match opened.and_then(|open| open.empty().map(|()| open)) {
+                Ok(open) => drop(self.files.insert(service.clone(), open)),
+                Err(error) => {
+                    self.without.insert(service.clone());
+                    self.problem = Some(error);
+                }
+            }
+        }
+        self.files.get_mut(service)
     }
 }
 
-impl View for LogFile {
-    fn show(&mut self, record: &Record) {
-        if record.service.as_ref() != Some(&self.service) {
-            return;
-        }
-        if let Event::Log { line, .. } = &record.event {
-            self.buffer.extend_from_slice(line);
-            self.buffer.push(b'\n');
-        } else if let Some((_, text)) = words(&record.event) {
-            let at = humantime::format_rfc3339_millis(record.at);
-            self.buffer.extend_from_slice(format!("[hotwatch {at}] {}\n", text.trim_end()).as_bytes());
-        }
+impl Open {
+    fn empty(&self) -> Result<(), LogError> {
+        self.file.set_len(0).map_err(|error| LogError::Io { path: self.path.clone(), error })
     }
 
     fn flush(&mut self) -> Result<(), Problem> {
@@ -116,6 +140,27 @@ impl View for LogFile {
     }
 }
 
+impl View for LogFiles {
+    fn show(&mut self, record: &Record) {
+        let Some(open) = record.service.as_ref().and_then(|service| self.of(service)) else { return };
+        if let Event::Log { line, .. } = &record.event {
+            open.buffer.extend_from_slice(line);
+            open.buffer.push(b'\n');
+        } else if let Some((_, text)) = words(&record.event) {
+            let at = humantime::format_rfc3339_millis(record.at);
+            open.buffer.extend_from_slice(format!("[hotwatch {at}] {}\n", text.trim_end()).as_bytes());
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Problem> {
+        let results: Vec<_> = self.files.values_mut().map(Open::flush).collect();
+        if let Some(error) = self.problem.take() {
+            return Err(Problem::Broken(error.to_string()));
+        }
+        results.into_iter().collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +173,7 @@ mod tests {
         let name = Name::parse("api").unwrap();
         let path = path(dir.path(), &name);
         fs::write(&path, "yesterday").unwrap();
-        let mut view = LogFile::new(name.clone(), path.clone(), open(&path).unwrap()).unwrap();
+        let mut view = LogFiles::new(dir.path(), [name.clone()]).unwrap();
         let event = Event::Started { pid: 7 };
         view.show(&Record { at: std::time::UNIX_EPOCH, event, service: Some(name) });
         view.flush().unwrap();
@@ -136,6 +181,12 @@ mod tests {
             fs::read_to_string(&path).unwrap(),
             "[hotwatch 1970-01-01T00:00:00.000Z] started, PID 7\n"
         );
+
+        // A service that joins later gets its file with its first word.
+        let late = Some(Name::parse("late").unwrap());
+        view.show(&Record { at: std::time::UNIX_EPOCH, event: Event::Started { pid: 8 }, service: late });
+        view.flush().unwrap();
+        assert!(fs::read_to_string(dir.path().join("late.log")).unwrap().ends_with("started, PID 8\n"));
 
         let other = dir.path().join("new.log");
         let held = open(&other).unwrap();

@@ -45,7 +45,7 @@ impl<W: Write + Send> Terminal<W> {
     /// Writes one line: the service's name, a mark, the text.
     fn line(&mut self, service: Option<&Name>, mark: &str, style: Style, text: &[u8]) {
         if let Some(name) = service {
-            let index = self.names.iter().position(|known| known == name).unwrap_or(0);
+            let index = self.index(name);
             let color = Style::new().fg_color(Some(Color::Ansi(COLORS[index % COLORS.len()])));
             let width = self.width;
             self.styled(color, format!("{name:<width$} {mark} ").as_bytes());
@@ -70,6 +70,15 @@ impl<W: Write + Send> Terminal<W> {
         let told = self.failures.iter().find(|(_, other)| same(other)).map(|(name, _)| name.clone());
         self.failures.insert(service.clone(), failure.clone());
         told.filter(|_| !failure.diagnostics.is_empty())
+    }
+
+    /// Which of the services this is; new ones join at the end.
+    fn index(&mut self, name: &Name) -> usize {
+        self.names.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.width = self.width.max(name.as_str().len());
+            self.names.push(name.clone());
+            self.names.len() - 1
+        })
     }
 
     fn styled(&mut self, style: Style, text: &[u8]) {

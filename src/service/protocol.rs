@@ -35,8 +35,8 @@ pub enum Input {
     Reconfigured {
         /// The new one.
         config: Box<config::Service>,
-        /// Whether the binary has to be built anew.
-        rebuild: bool,
+        /// What that takes.
+        how: Renewal,
         /// When the file that says so was saved.
         since: Instant,
     },
@@ -83,6 +83,17 @@ pub struct Changed {
     pub settled: bool,
     /// Whether to restart even if the program turns out to be the same.
     pub restart: bool,
+}
+
+/// What a new configuration takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// Nothing: it counts from now on.
+    None,
+    /// Another process.
+    Restart,
+    /// Another binary.
+    Rebuild,
 }
 
 /// What a build made.

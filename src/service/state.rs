@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hotwatch_platform::process::Exit;
 
-use super::protocol::{Changed, Effect, Input, Made, Report, Timing};
+use super::protocol::{Changed, Effect, Input, Made, Renewal, Report, Timing};
 use crate::change::Digest;
 use crate::record::{Event, Failure, Level, Rung, Split};
 
@@ -175,7 +175,8 @@ impl Machine {
             Input::Changed(changed) => self.changed(now, changed),
             Input::Rebased { from, to } => self.rebased(from, to),
             Input::Generated { digest, since } => self.generated(now, digest, since),
-            Input::Reconfigured { rebuild, since, .. } => self.reconfigured(rebuild, since),
+            Input::Reconfigured { how: Renewal::None, .. } => {}
+            Input::Reconfigured { how, since, .. } => self.reconfigured(how == Renewal::Rebuild, since),
             Input::Touched { since } => self.touched(since),
             Input::Building => {
                 if let Some(build) = self.build.as_mut().filter(|build| !build.cancelled) {

@@ -43,7 +43,7 @@ fn watch(fake: Fake, roots: &[&Path]) -> Watch {
     let waker = fake.waker();
     let (watcher, finds, tops) = (Box::new(fake), Finds::default(), BTreeSet::new());
     let actor = Actor { watcher, finds, asked, tops, shared: shared.clone() };
-    shared.spawn(actor, move |actor| actor.begin(&roots, Vec::new(), Path::new("/project")));
+    shared.spawn(actor, move |actor| actor.begin(&roots, BTreeSet::new(), Vec::new(), Path::new("/project")));
     Watch { telling, covers, waker, ending, threads }
 }
 

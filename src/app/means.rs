@@ -1,0 +1,51 @@
+//! What services and listings are started with; kept for those that an edit of the configuration adds.
+
+use std::path::PathBuf;
+
+use crossbeam_channel::Sender;
+
+use super::lister::Lister;
+use super::supervisor::Event;
+use crate::config::Config;
+use crate::go::slots::Slots;
+use crate::record::Tell;
+use crate::service::{Service, Surroundings};
+
+/// What they need beside the configuration.
+pub struct Means {
+    /// Where binaries go, a directory per service.
+    pub cache: PathBuf,
+    /// Shared by all builds.
+    pub slots: Slots,
+    /// The flags of the go command that the environment sets.
+    pub goflags: String,
+    /// Where facts go.
+    pub tell: Tell,
+    /// Where reports go.
+    pub events: Sender<Event>,
+}
+
+impl Means {
+    /// Starts the service number `index` of `config`.
+    pub fn service(&self, config: &Config, index: usize) -> Service {
+        let service = &config.services[index];
+        let surroundings = Surroundings {
+            cache: self.cache.join(service.name.as_str()),
+            cooldown: config.cooldown,
+            slots: self.slots.clone(),
+            rank: index,
+            goflags: self.goflags.clone(),
+            tell: self.tell.clone(),
+        };
+        let (events, name) = (self.events.clone(), service.name.clone());
+        // The loop outlives its services.
+        let report = move |report| drop(events.send(Event::Service(name.clone(), report)));
+        Service::start(service.clone(), surroundings, report)
+    }
+
+    /// Starts what lists the packages of `config`; `round` tells its answers from those of one before.
+    pub fn lister(&self, config: &Config, round: u64) -> Lister {
+        let events = self.events.clone();
+        Lister::start(&config.services, move |listed| drop(events.send(Event::Listed(round, listed))))
+    }
+}
