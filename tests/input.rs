@@ -61,7 +61,7 @@ fn configurations() {
         assert!(stdout.contains(expected) && stdout.contains(" go "), "{stdout}");
     }
     fs::remove_file(project.path("hotwatch.toml")).unwrap();
-    refused(&project, &project.run(&["up"]), "no `hotwatch.toml` in");
+    refused(&project, &project.run(&["up"]), "neither a `hotwatch.toml` nor a `go.mod` in");
     refused(&project, &project.run(&["--config", "other.toml", "up"]), "`other.toml` cannot be read");
     refused(&project, &project.run(&["-C", "nowhere", "up"]), "cannot change to the directory `nowhere`");
 }

@@ -79,7 +79,7 @@ fn check_says_what_is_fine_too() {
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{shown}");
     for part in
-        ["1 service", "`api` of `api`", "is free", "/<service>.log` can be written", "1 directory", "go1."]
+        ["1 service", "`api` of `api`", "is free", "/<service>.log` can be written", "2 directories", "go1."]
     {
         assert!(shown.contains(part), "{part}: {shown}");
     }

@@ -81,7 +81,8 @@ impl Scope for Sources {
         if self.ending.load(Ordering::Acquire) || self.closed.iter().any(|closed| dir == closed) {
             return false;
         }
-        let in_a_root = || self.roots.iter().any(|root| dir.starts_with(root));
+        // A root itself is reached from its own top.
+        let in_a_root = || self.roots.iter().any(|root| dir != root && dir.starts_with(root));
         self.is_covered(dir) || (in_a_root() && !self.ignore.prunes(dir))
     }
 
