@@ -30,6 +30,8 @@ struct Inputs {
     steps: Vec<Step>,
     /// Whether every Go source in its directory counts, as long as its program is not known.
     by_directory: bool,
+    /// Files that may keep it from being listed.
+    module_files: Vec<PathBuf>,
     /// Of what its program is made of. Without a listing it starts at nothing: only differences are ever looked
     /// at.
     program: Digest,
@@ -123,6 +125,7 @@ impl Plan {
             patterns: service.patterns.clone(),
             steps: service.pre_build.clone(),
             by_directory: service.build != Build::None && !listed.contains(&index),
+            module_files: Vec::new(),
             program: Digest::default(),
             others: Digest::default(),
         };
@@ -157,9 +160,11 @@ impl Plan {
         self.graph.set(query, listing, asked);
     }
 
-    /// Counts every Go source in the directory of `service` from now on, since it cannot be listed.
-    pub fn go_by_directory(&mut self, service: usize) {
+    /// Counts every Go source in the directory of `service` from now on, since it cannot be listed; a change of
+    /// `module_files` may change that.
+    pub fn go_by_directory(&mut self, service: usize, module_files: Vec<PathBuf>) {
         self.services[service].by_directory = true;
+        self.services[service].module_files = module_files;
     }
 
     /// Whether the file `path` has to be looked at.
@@ -281,7 +286,11 @@ impl Plan {
             part.generated |= inputs.steps.iter().any(|step| step.outputs.is_match(&owner.relative));
             part.feeds |= inputs.steps.iter().any(|step| step.inputs.is_match(&owner.relative));
         }
-        for service in 0..self.services.len() {
+        for (service, inputs) in self.services.iter().enumerate() {
+            if !self.graph.knows(service) && inputs.module_files.iter().any(|file| file == path) {
+                let part = parts.entry(service).or_default();
+                (part.program, part.is_module_file) = (true, true);
+            }
             match self.graph.role(service, path) {
                 Role::None => {}
                 Role::Source => parts.entry(service).or_default().program = true,

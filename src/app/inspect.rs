@@ -37,7 +37,7 @@ pub fn plan(config: &Config, say: impl Fn(&str)) -> Plan {
             Ok(listing) => plan.list(listed.query, listing, asked),
             Err(words) => {
                 for &(service, _) in asked {
-                    plan.go_by_directory(service);
+                    plan.go_by_directory(service, Vec::new());
                     let name = &config.services[service].name;
                     say(&format!("the packages of `{name}` cannot be listed: {words}"));
                 }

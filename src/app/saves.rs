@@ -11,6 +11,7 @@ use super::lister::{Listed, Lister, Reason};
 use crate::change::{Change, Digest};
 use crate::config::Config;
 use crate::debounce::{Batch, Debounce};
+use crate::go::list;
 use crate::plan::{self, Affected, Idle, Lead, Outcome, Plan};
 use crate::record::{Event as Fact, Level, Rung, Tell};
 use crate::service::{Changed, Input, Service};
@@ -293,7 +294,11 @@ impl Saves {
                         "its packages cannot be listed, so every Go file in its directory counts: {words}"
                     );
                     self.tell.notice(Some(services[index].name()), Level::Warning, message);
-                    self.plan.go_by_directory(index);
+                    let module_files = list::module_files(&self.dirs[index]);
+                    cover
+                        .dirs
+                        .extend(module_files.iter().filter_map(|file| file.parent()).map(Path::to_owned));
+                    self.plan.go_by_directory(index, module_files);
                     cover.again.insert(self.dirs[index].clone());
                 }
                 self.uncovered.push((reason, first));
@@ -302,8 +307,8 @@ impl Saves {
         for (service, _) in asked {
             self.unlisted.remove(&service);
         }
-        cover.tops = self.plan.graph().tops();
-        cover.dirs = self.plan.graph().dirs();
+        cover.tops = self.plan.graph().tops().union(&cover.dirs).cloned().collect();
+        cover.dirs.append(&mut self.plan.graph().dirs());
         watch.cover(cover);
     }
 

@@ -105,6 +105,15 @@ fn top(dir: &Path, gowork: Option<&str>) -> Option<PathBuf> {
     }
 }
 
+/// The files above and in `dir` that decide which modules its packages are made of: those that are there, and the
+/// `go.mod` that ought to be.
+pub fn module_files(dir: &Path) -> Vec<PathBuf> {
+    let nearest = |name: &str| dir.ancestors().map(|dir| dir.join(name)).find(|file| file.is_file());
+    let module = nearest("go.mod").unwrap_or_else(|| dir.join("go.mod"));
+    let sums = module.with_extension("sum");
+    [Some(module), Some(sums), nearest("go.work")].into_iter().flatten().collect()
+}
+
 /// What a run of the go command is asked to print of each package.
 const FIELDS: &str = "-json=ImportPath,Dir,Name,Standard,Module,Match,DepOnly,GoFiles,CgoFiles,CFiles,CXXFiles,\
                       MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles,IgnoredGoFiles,\
@@ -263,7 +272,7 @@ pub fn list(query: &Query, running: &Running) -> Result<Listing, String> {
         let raw = serde_json::Deserializer::from_reader(BufReader::with_capacity(64 * 1024, out))
             .into_iter::<Raw>();
         let kept = raw.filter(|raw| raw.as_ref().map_or(true, |raw| !raw.standard));
-        kept.map(|raw| raw.map(package)).collect::<Result<Vec<_>, _>>()
+        kept.map(|raw| raw.map(|raw| package(raw, query))).collect::<Result<Vec<_>, _>>()
     })?;
     let packages = packages.map_err(|error| format!("`go list` answers something else: {error}"))?;
     let workspace = Some(workspace).filter(|file| file.is_absolute()).map(|file| canonical(&file));
@@ -286,7 +295,13 @@ fn context(text: &str) -> Option<Context> {
     })
 }
 
-fn package(raw: Raw) -> Package {
+fn package(mut raw: Raw, query: &Query) -> Package {
+    // The directory of a main package may be about to come back.
+    if let Some(pattern) = raw.matched.first().filter(|_| raw.dir.as_os_str().is_empty())
+        && let Some(below) = pattern.strip_prefix("./")
+    {
+        raw.dir = query.dir.join(below);
+    }
     let local = local(&raw);
     let imports = raw.imports.into_iter();
     let imports = imports.map(|path| raw.import_map.get(&path).cloned().unwrap_or(path)).collect();
