@@ -2,6 +2,7 @@
 //! changed, never whether they did. It leaves out directories that hold no source, follows symbolic links to
 //! directories inside the project, and polls what the system cannot watch.
 
+mod cover;
 pub mod git;
 mod ignore;
 pub mod known;
@@ -18,6 +19,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use hotwatch_platform::watch::poll::Poller;
 use hotwatch_platform::watch::{Event, Rescan, Waker, WatchError, Watcher, limit, mounts, native};
 
+pub use cover::Cover;
 use ignore::Ignore;
 use scope::{Finds, Sources};
 
@@ -48,17 +50,6 @@ pub struct Root {
     pub forced: Vec<PathBuf>,
     /// Whether directories that git ignores are left out.
     pub gitignore: bool,
-}
-
-/// Directories to watch beside the roots, without what lies below them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cover {
-    /// Directories that lie in no root have one of these above them, or are one.
-    pub tops: BTreeSet<PathBuf>,
-    /// The directories; they need not exist yet.
-    pub dirs: BTreeSet<PathBuf>,
-    /// Roots to be read anew: everything in them is told once more.
-    pub again: BTreeSet<PathBuf>,
 }
 
 /// What the watcher tells.
@@ -336,60 +327,6 @@ impl Actor {
             self.shared.warn(format!("the directory `{}` is not watched: {reason}", dir.display()));
         }
         Ok(())
-    }
-
-    /// Watches what `cover` asks for: enters the directories in the roots that hold them, and adds their tops
-    /// where none does. Returns how many directories that were.
-    fn cover(&mut self, cover: Cover) -> usize {
-        let roots = Arc::clone(&self.shared.roots);
-        let mut again = cover.again;
-        let mut new_tops = BTreeSet::new();
-        let mut covered = self.shared.covered.lock().unwrap_or_else(PoisonError::into_inner);
-        for dir in cover.dirs {
-            // A root takes in what lies in it, unless that is left out.
-            let root = roots.iter().find(|root| dir.starts_with(root));
-            if root.is_some_and(|root| {
-                let below = dir.ancestors().take_while(|dir| dir.starts_with(root) && dir != root);
-                below.into_iter().all(|dir| !self.shared.ignore.prunes(dir))
-            }) {
-                continue;
-            }
-            let top = root.or_else(|| cover.tops.iter().find(|top| dir.starts_with(top)));
-            let Some(top) = top else { continue };
-            let way = dir.ancestors().take_while(|dir| dir.starts_with(top)).map(Path::to_owned);
-            // Not `any`: each has to be inserted.
-            let new = way.filter(|dir| covered.insert(dir.clone())).count() > 0;
-            if root.is_none() && !self.tops.contains(top) {
-                new_tops.insert(top.clone());
-            } else if new {
-                again.insert(top.clone());
-            }
-        }
-        drop(covered);
-        let (mut summary, mut beyond_limit) = (Summary::default(), Vec::new());
-        let known: BTreeSet<PathBuf> =
-            again.iter().filter(|root| !new_tops.contains(*root)).cloned().collect();
-        for root in known.iter().chain(&new_tops) {
-            if !mounts::silent(root).is_empty() {
-                summary.directories += self.shared.poll(std::slice::from_ref(root));
-            } else if let Err(error) = self.add(root, &mut summary, &mut beyond_limit) {
-                self.shared.warn(error.to_string());
-            }
-        }
-        self.tops.extend(new_tops);
-        if !beyond_limit.is_empty() {
-            let polled = self.shared.poll(&beyond_limit);
-            let needed = limit().unwrap_or_default() + polled;
-            self.shared.warn(limit_reached(&format!("{polled} more"), needed));
-        }
-        drop(self.finds.take_links());
-        self.finds.flush(&self.shared.told);
-        if !known.is_empty() {
-            // Nothing was watched for a moment.
-            let paths = known.into_iter().collect();
-            self.shared.tell(Told::Changed(Changed { at: Instant::now(), paths }));
-        }
-        summary.directories
     }
 
     /// Tells what happens until the thread is ended or nobody listens.

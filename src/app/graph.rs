@@ -67,11 +67,11 @@ fn nodes(config: &Config, graph: &Graph, all: bool) -> Vec<Node> {
         let contains = reached(graph, user, [dir.as_path()], &numbers);
         nodes.push(Node { name, services, packages: 1, contains, ..Node::default() });
     }
-    for index in 0..config.services.len() {
+    for (index, node) in nodes.iter_mut().take(config.services.len()).enumerate() {
         let roots = graph.roots(index);
-        let shared = roots.iter().filter_map(|root| numbers.get(root)).copied().collect::<Vec<_>>();
-        nodes[index].contains = reached(graph, index, roots, &numbers);
-        nodes[index].contains.extend(shared);
+        let shared: Vec<usize> = roots.iter().filter_map(|root| numbers.get(root)).copied().collect();
+        node.contains = reached(graph, index, roots, &numbers);
+        node.contains.extend(shared);
     }
     nodes
 }

@@ -170,7 +170,7 @@ impl Supervisor {
             Told::Found(paths) => self.saves.found(&paths, &self.services),
             Told::Covered(directories) => self.saves.covered(directories, &self.watch, &self.services),
             Told::Warning(message) => self.tell.notice(None, Level::Warning, message),
-            Told::Watching(summary) => self.saves.read(summary),
+            Told::Watching(summary) => self.saves.read(&summary),
             Told::Failed(message) => {
                 self.tell.notice(None, Level::Error, message);
                 self.failed = true;

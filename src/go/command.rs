@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_program_of_a_build_command() {
-        let table: [(&str, Option<(&str, &str, &str)>); 9] = [
+        let table = [
             ("go build -o {out} .", Some(("", "", "."))),
             ("go build -o {out}", Some(("", "", "."))),
             ("go build -tags dev,x -o {out} ./cmd/a", Some(("", "-tags=dev,x", "./cmd/a"))),

@@ -1,6 +1,6 @@
 //! A service's running process: put in place, started, followed to the end of its whole group.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,7 +44,7 @@ impl Running {
     /// It cannot be run, in words.
     pub fn start(
         service: &Service,
-        binary: &PathBuf,
+        binary: &Path,
         tell: &Tell,
         inputs: &Sender<Input>,
     ) -> Result<Running, String> {

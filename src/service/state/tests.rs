@@ -417,7 +417,7 @@ fn files_that_join_a_program_are_no_change_for_who_has_read_them() {
     bench.save(1000, "a");
     assert_eq!(bench.give(1050, Input::Rebased { from: digest("a"), to: digest("a+b") }), "");
     assert_eq!(bench.give(1300, Input::Built(Ok(Made::New))), "built:true Terminate");
-    assert_eq!(bench.machine.deadline().is_some(), true);
+    assert!(bench.machine.deadline().is_some());
     // What has read something else stays outdated.
     let mut bench = Bench::running();
     bench.save(1000, "a");

@@ -1,0 +1,78 @@
+//! Directories that are watched for the sake of single files in them: those of packages outside of the services'
+//! own directories, and of the configuration.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use hotwatch_platform::watch::{limit, mounts};
+
+use super::{Actor, Changed, Summary, Told, limit_reached};
+
+/// Directories to watch beside the roots, without what lies below them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cover {
+    /// Directories that lie in no root have one of these above them, or are one.
+    pub tops: BTreeSet<PathBuf>,
+    /// The directories; they need not exist yet.
+    pub dirs: BTreeSet<PathBuf>,
+    /// Roots to be read anew: everything in them is told once more.
+    pub again: BTreeSet<PathBuf>,
+}
+
+impl Actor {
+    /// Watches what `cover` asks for: enters the directories in the roots that hold them, and adds their tops
+    /// where none does. Returns how many directories that were.
+    pub(super) fn cover(&mut self, cover: Cover) -> usize {
+        let roots = Arc::clone(&self.shared.roots);
+        let mut again = cover.again;
+        let mut new_tops = BTreeSet::new();
+        let mut covered = self.shared.covered.lock().unwrap_or_else(PoisonError::into_inner);
+        for dir in cover.dirs {
+            // A root takes in what lies in it, unless that is left out.
+            let root = roots.iter().find(|root| dir.starts_with(root));
+            if root.is_some_and(|root| {
+                let below = dir.ancestors().take_while(|dir| dir.starts_with(root) && dir != root);
+                below.into_iter().all(|dir| !self.shared.ignore.prunes(dir))
+            }) {
+                continue;
+            }
+            let top = root.or_else(|| cover.tops.iter().find(|top| dir.starts_with(top)));
+            let Some(top) = top else { continue };
+            let way = dir.ancestors().take_while(|dir| dir.starts_with(top)).map(Path::to_owned);
+            // Not `any`: each has to be inserted.
+            let new = way.filter(|dir| covered.insert(dir.clone())).count() > 0;
+            if root.is_none() && !self.tops.contains(top) {
+                new_tops.insert(top.clone());
+            } else if new {
+                again.insert(top.clone());
+            }
+        }
+        drop(covered);
+        let (mut summary, mut beyond_limit) = (Summary::default(), Vec::new());
+        let known: BTreeSet<PathBuf> =
+            again.iter().filter(|root| !new_tops.contains(*root)).cloned().collect();
+        for root in known.iter().chain(&new_tops) {
+            if !mounts::silent(root).is_empty() {
+                summary.directories += self.shared.poll(std::slice::from_ref(root));
+            } else if let Err(error) = self.add(root, &mut summary, &mut beyond_limit) {
+                self.shared.warn(error.to_string());
+            }
+        }
+        self.tops.extend(new_tops);
+        if !beyond_limit.is_empty() {
+            let polled = self.shared.poll(&beyond_limit);
+            let needed = limit().unwrap_or_default() + polled;
+            self.shared.warn(limit_reached(&format!("{polled} more"), needed));
+        }
+        drop(self.finds.take_links());
+        self.finds.flush(&self.shared.told);
+        if !known.is_empty() {
+            // Nothing was watched for a moment.
+            let paths = known.into_iter().collect();
+            self.shared.tell(Told::Changed(Changed { at: Instant::now(), paths }));
+        }
+        summary.directories
+    }
+}
