@@ -52,12 +52,21 @@ pub struct Local {
     pub module: Option<Module>,
     /// The files that are built in, relative to the directory.
     pub files: Vec<String>,
+    /// Where those of them lead that are symbolic links, canonical.
+    pub linked: BTreeMap<String, PathBuf>,
     /// The files that build constraints leave out.
     pub ignored: Vec<String>,
     /// Patterns of `//go:embed`.
     pub embeds: Vec<String>,
     /// Whether it imports "C".
     pub cgo: bool,
+}
+
+impl Local {
+    /// Where the content of `file` lies.
+    fn place(&self, file: &str) -> PathBuf {
+        self.linked.get(file).cloned().unwrap_or_else(|| self.dir.join(file))
+    }
 }
 
 /// A module whose files may be edited.
@@ -164,6 +173,7 @@ impl Graph {
             dirs.extend(module_dirs.map(Path::to_owned));
             for local in program.members.iter().filter_map(|&id| listed.packages[id].local.as_ref()) {
                 dirs.insert(local.dir.clone());
+                dirs.extend(local.linked.values().filter_map(|target| target.parent()).map(Path::to_owned));
                 let embedded = local.files.iter().filter_map(|file| Path::new(file).parent());
                 let above = embedded.flat_map(Path::ancestors).filter(|dir| !dir.as_os_str().is_empty());
                 dirs.extend(above.map(|dir| local.dir.join(dir)));
@@ -172,10 +182,12 @@ impl Graph {
         dirs
     }
 
-    /// Directories above all of [`Graph::dirs`]: those of modules and workspaces.
+    /// Directories above all of [`Graph::dirs`]: those of modules and workspaces, and those that links lead to.
     pub fn tops(&self) -> BTreeSet<PathBuf> {
         let programs = self.programs.iter().flatten();
-        let module_dirs = programs.flat_map(|program| &program.module_files).filter_map(|file| file.parent());
+        let linked = self.listed.iter().flat_map(|listed| listed.linked.keys());
+        let module_dirs = programs.flat_map(|program| &program.module_files).chain(linked);
+        let module_dirs = module_dirs.filter_map(|file| file.parent());
         module_dirs
             .filter(|dir| dir.file_name().is_none_or(|name| name != "vendor"))
             .map(Path::to_owned)
@@ -200,6 +212,9 @@ impl Graph {
         let Some((listed, program)) = self.program(service) else { return Role::None };
         if program.module_files.contains(path) {
             return Role::Module;
+        }
+        if listed.linked.get(path).is_some_and(|id| program.members.contains(id)) {
+            return Role::Source;
         }
         let mut role = Role::None;
         for (id, relative) in listed.holders(path).filter(|(id, _)| program.members.contains(id)) {

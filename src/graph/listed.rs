@@ -20,6 +20,8 @@ pub(super) struct Listed {
     /// Ids of imports, per package.
     pub(super) imports: Vec<Vec<usize>>,
     pub(super) by_dir: HashMap<PathBuf, Vec<usize>>,
+    /// Files elsewhere that links in packages lead to.
+    pub(super) linked: HashMap<PathBuf, usize>,
     /// Files that build constraints leave out, as far as is known.
     pub(super) excluded: BTreeSet<PathBuf>,
     pub(super) workspace: Option<PathBuf>,
@@ -48,17 +50,18 @@ impl Listed {
             })
             .collect();
         let mut by_dir: HashMap<PathBuf, Vec<usize>> = HashMap::new();
-        let mut excluded = BTreeSet::new();
+        let (mut excluded, mut linked) = (BTreeSet::new(), HashMap::new());
         for (id, package) in packages.iter_mut().enumerate() {
             // Kept as ids.
             package.imports = Vec::new();
             if let Some(local) = &package.local {
                 by_dir.entry(local.dir.clone()).or_default().push(id);
+                linked.extend(local.linked.values().map(|target| (target.clone(), id)));
                 excluded.extend(local.ignored.iter().map(|file| local.dir.join(file)));
             }
         }
         let Listing { workspace, context, .. } = Listing { packages: Vec::new(), ..listing };
-        Listed { packages, imports, by_dir, excluded, workspace, context }
+        Listed { packages, imports, by_dir, linked, excluded, workspace, context }
     }
 
     pub(super) fn program(&self, listed: usize, patterns: &[String]) -> Program {

@@ -90,9 +90,13 @@ fn listing(plan: &Plan) -> Listing {
         local: Some(Local {
             dir: plan.root.join(name),
             module: Some(module.clone()),
-            files: vec!["x.go".into(), "page.txt".into()],
+            files: vec!["x.go".into(), "page.txt".into(), "link.go".into()],
             ignored: vec!["x_windows.go".into()],
             embeds: vec!["*.txt".into()],
+            linked: BTreeMap::from([(
+                "link.go".into(),
+                plan.root.join("elsewhere").join(name).join("real.go"),
+            )]),
             cgo: false,
         }),
         ..Package::default()
@@ -126,6 +130,7 @@ fn with_a_listing_the_imports_decide() {
         ("b/x.go", Some(EXCLUDED), Some(CODE), "0:build relist 0"),
         ("c/x.go", Some(CODE), Some(COMMENTED), "1:cosmetic"),
         ("c/y/x.go", None, Some(CODE), ""),
+        ("elsewhere/b/real.go", Some(CODE), Some(OTHER), "0:build"),
         ("go.mod", Some("1"), Some("2"), "0:build 1:build relist 0 relist 1"),
         ("go.sum", None, Some("2"), "0:build 1:build relist 0 relist 1"),
     ];

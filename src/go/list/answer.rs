@@ -131,10 +131,17 @@ fn local(raw: &Raw) -> Option<Local> {
         &raw.embed_files,
     ];
     let ignored = [&raw.ignored_go_files, &raw.ignored_other_files];
+    let files: Vec<String> = kinds.into_iter().flatten().cloned().collect();
+    let target = |file: &String| {
+        let path = dir.join(file);
+        let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+        is_link.then(|| Some((file.clone(), path.canonicalize().ok()?))).flatten()
+    };
     Some(Local {
-        dir,
         module: module.map(|(_, module)| module),
-        files: kinds.into_iter().flatten().cloned().collect(),
+        linked: files.iter().filter_map(target).collect(),
+        dir,
+        files,
         ignored: ignored.into_iter().flatten().filter(|name| !name.ends_with("_test.go")).cloned().collect(),
         embeds: raw.embed_patterns.clone(),
         cgo: !raw.cgo_files.is_empty(),

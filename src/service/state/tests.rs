@@ -1,5 +1,7 @@
 use super::*;
 use crate::change::Content;
+use crate::service::protocol::Changed;
+use hotwatch_platform::process::Exit;
 
 /// A machine with a clock of its own that counts milliseconds.
 struct Bench {

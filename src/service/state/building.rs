@@ -1,0 +1,222 @@
+//! The half of the machine that decides when to build: on a save, once more when a build may not have read what is
+//! there, and not while a newer save would make it pointless.
+
+use std::time::Instant;
+
+use super::{Build, CANCELS_IN_A_ROW, Effect, Finished, Machine, NOTICED_LATE, Process, millis};
+use crate::change::Digest;
+use crate::record::{Event, Failure, Rung, Split};
+use crate::service::protocol::{Changed, Made, Report};
+
+impl Machine {
+    /// Whether the last finished build read something else than what is there now, or may have.
+    pub(super) fn is_stale(&self) -> bool {
+        self.last_build.is_none_or(|last| !last.certain || last.digest != self.wanted)
+    }
+
+    /// The save that was waiting has turned out to change nothing.
+    fn back_to_last_build(&mut self) {
+        self.since = None;
+        self.cancels = 0;
+        let reason = "the content is back to what the last build read; nothing to do".to_owned();
+        self.tell(Event::Verdict { rung: Rung::Nothing, reason });
+    }
+
+    pub(super) fn changed(&mut self, now: Instant, changed: Changed) {
+        let Changed { digest, since, settled, restart } = changed;
+        self.wanted = digest;
+        self.settled = settled;
+        self.must_restart |= restart;
+        let stale = self.is_stale();
+        if let Some(build) = &mut self.build {
+            build.mixed |= build.digest != digest;
+        }
+        if self.build.as_ref().is_none_or(|build| build.cancelled || build.digest != digest) {
+            self.since.get_or_insert(since);
+        }
+        if !settled {
+            return;
+        }
+        match &mut self.build {
+            Some(build) if build.cancelled => {}
+            Some(build) if build.digest == digest => {
+                if !std::mem::replace(&mut build.settled, true) && build.begun.is_some() {
+                    let ended = build.ended.take();
+                    self.tell(Event::Building);
+                    if let Some((at, result)) = ended {
+                        self.built(at, result);
+                    }
+                }
+            }
+            // A build that was begun on a chance has told nobody, and costs nobody anything.
+            Some(build) if !build.settled => {
+                build.cancelled = true;
+                match build.ended.take() {
+                    Some((at, result)) => self.built(at, result),
+                    None => self.effects.push(Effect::CancelBuild),
+                }
+            }
+            Some(_) if self.cancels >= CANCELS_IN_A_ROW => {
+                let reason = format!("cancelled {} builds in a row; this one finishes first", self.cancels);
+                self.tell(Event::Verdict { rung: Rung::Restart, reason });
+            }
+            Some(build) => {
+                build.cancelled = true;
+                self.cancels += 1;
+                self.effects.push(Effect::CancelBuild);
+                let reason = "a newer save changed what it reads".to_owned();
+                self.tell(Event::Cancelled { reason });
+            }
+            None if !stale => self.back_to_last_build(),
+            None => {
+                let left = self.cooldown_until.map(|until| until.saturating_duration_since(now));
+                if let Some(left) = left.filter(|left| !left.is_zero()) {
+                    let reason =
+                        format!("gathered: it has just been restarted, {} ms to go", left.as_millis());
+                    self.tell(Event::Verdict { rung: Rung::Restart, reason });
+                }
+            }
+        }
+    }
+
+    pub(super) fn rebased(&mut self, from: Digest, to: Digest) {
+        let read = self.build.as_mut().map(|build| &mut build.digest);
+        let read = read.into_iter().chain(self.last_build.as_mut().map(|last| &mut last.digest));
+        // What has read something else must not become equal by accident.
+        for digest in read.chain([&mut self.wanted]).filter(|digest| **digest == from) {
+            *digest = to;
+        }
+    }
+
+    pub(super) fn generated(&mut self, now: Instant, digest: Digest, since: Instant) {
+        let just_now = |last: &Finished| since <= last.at + NOTICED_LATE;
+        match (&self.build, &self.last_build) {
+            (Some(build), _) if build.digest == self.wanted && !build.cancelled => {}
+            (None, Some(last)) if last.digest == self.wanted && just_now(last) => {}
+            _ => return self.changed(now, Changed { digest, since, settled: true, restart: false }),
+        }
+        // Its own work: the compiler, which comes after it, reads the result.
+        self.rebased(self.wanted, digest);
+    }
+
+    pub(super) fn reconfigured(&mut self, rebuild: bool, since: Instant) {
+        self.must_restart = true;
+        if rebuild {
+            self.since.get_or_insert(since);
+            if let Some(last) = &mut self.last_build {
+                last.certain = false;
+                last.repeated = false;
+            }
+            if let Some(build) = self.build.as_mut().filter(|build| !build.cancelled) {
+                build.cancelled = true;
+                self.effects.push(Effect::CancelBuild);
+            }
+        } else if self.last_build.is_some_and(|last| last.succeeded) {
+            self.fresh.get_or_insert(Some(since));
+        }
+    }
+
+    pub(super) fn touched(&mut self, since: Instant) {
+        if let Some(build) = &mut self.build {
+            build.mixed |= !build.repeats;
+            return;
+        }
+        let Some(last) = &mut self.last_build else { return };
+        if last.repeated && since <= last.at + NOTICED_LATE {
+            return;
+        }
+        if since <= last.at || !last.succeeded {
+            // Some file may have been empty, or half there, when the build came by.
+            last.certain = false;
+            self.since.get_or_insert(since);
+        } else if matches!(self.process, Process::None) {
+            // It has ended by itself, and the user asks for it again.
+            self.fresh.get_or_insert(Some(since));
+        }
+    }
+
+    pub(super) fn build_if_needed(&mut self, now: Instant) {
+        if self.build.is_some() || !self.is_stale() || self.is_cooling(now) {
+            return;
+        }
+        let repeats = self.last_build.is_some_and(|last| last.digest == self.wanted);
+        let since = self.since.take();
+        self.build = Some(Build {
+            digest: self.wanted,
+            since,
+            cancelled: false,
+            settled: self.settled,
+            mixed: false,
+            repeats,
+            begun: None,
+            ended: None,
+        });
+        self.effects.push(Effect::Build);
+    }
+
+    pub(super) fn built(&mut self, now: Instant, result: Result<Made, Failure>) {
+        let Some(mut build) = self.build.take() else { return };
+        if !build.settled && !build.cancelled {
+            build.ended = Some((now, result));
+            self.build = Some(build);
+            return;
+        }
+        if self.ending {
+            return;
+        }
+        let ms = build.begun.map_or(0, |begun| millis(now - begun.at));
+        if build.cancelled {
+            // The save it was made for is still waiting, and is older than the one that cancelled it.
+            self.since = build.since.or(self.since);
+            if !self.is_stale() {
+                self.back_to_last_build();
+            }
+            return;
+        }
+        self.cancels = 0;
+        self.last_build = Some(Finished {
+            digest: build.digest,
+            certain: !build.mixed,
+            succeeded: result.is_ok(),
+            repeated: build.repeats,
+            at: now,
+        });
+        match result {
+            Ok(made) => {
+                if made != Made::Nothing {
+                    self.tell(Event::Build { ok: true, ms, failure: Failure::default() });
+                }
+                self.made(made, build.since, ms);
+            }
+            Err(failure) => {
+                self.tell(Event::Build { ok: false, ms, failure });
+                let reason = match self.process {
+                    Process::Running { pid, .. } => format!("PID {pid} keeps running what was built before"),
+                    Process::Starting { .. } | Process::Ending { asked: true, .. } => {
+                        "what was built before is being started".to_owned()
+                    }
+                    Process::None | Process::Ending { asked: false, .. } => {
+                        self.effects.push(Effect::Report(Report::Failed));
+                        "still down; the next save builds it again".to_owned()
+                    }
+                };
+                self.tell(Event::Verdict { rung: Rung::Nothing, reason });
+            }
+        }
+    }
+
+    /// A build succeeded, `ms` milliseconds after it began, for a save noticed at `since`.
+    fn made(&mut self, made: Made, since: Option<Instant>, ms: u64) {
+        match self.process {
+            Process::Running { pid, .. } if made == Made::Same && !self.must_restart => {
+                self.fresh = None;
+                let reason = format!("the new binary is the same program; PID {pid} keeps running");
+                self.tell(Event::Verdict { rung: Rung::Nothing, reason });
+            }
+            _ => {
+                self.fresh = Some(since);
+                self.split = Split { build_ms: ms, ..Split::default() };
+            }
+        }
+    }
+}
