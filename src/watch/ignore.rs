@@ -89,11 +89,11 @@ fn read_rules(file: &Path, dir: &Path) -> Option<Gitignore> {
     builder.build().ok().filter(|rules| !rules.is_empty())
 }
 
-/// Directories that hold no Go source that is built. The go command itself skips names that start with `.` or
-/// `_`, and `testdata` (`go help packages`).
+/// Directories that hold no Go source that is built and edited. The go command itself skips names that start with
+/// `.` or `_`, and `testdata` (`go help packages`); what is vendored is a copy of what others wrote.
 fn never_source(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
-    matches!(name, b"node_modules" | b"testdata") || matches!(name.first(), Some(b'.' | b'_'))
+    matches!(name, b"node_modules" | b"testdata" | b"vendor") || matches!(name.first(), Some(b'.' | b'_'))
 }
 
 #[cfg(test)]
@@ -121,6 +121,7 @@ mod tests {
             (".idea", true),
             ("_old", true),
             ("node_modules", true),
+            ("vendor", true),
             ("pkg/testdata", true),
             ("testdata", false),
             ("testdata/other", false),

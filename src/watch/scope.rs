@@ -82,8 +82,13 @@ impl Scope for Sources {
             return false;
         }
         // A root itself is reached from its own top.
-        let in_a_root = || self.roots.iter().any(|root| dir != root && dir.starts_with(root));
-        self.is_covered(dir) || (in_a_root() && !self.ignore.prunes(dir))
+        let in_a_root = |dir: &Path| self.roots.iter().any(|root| dir != root && dir.starts_with(root));
+        // What is covered for the sake of its files alone may lie in what is left out.
+        let left_out = || match dir.parent().is_some_and(|parent| self.is_covered(parent)) {
+            true => dir.ancestors().take_while(|dir| in_a_root(dir)).any(|dir| self.ignore.prunes(dir)),
+            false => self.ignore.prunes(dir),
+        };
+        self.is_covered(dir) || (in_a_root(dir) && !left_out())
     }
 
     fn found(&mut self, path: &Path, kind: Entry) {
