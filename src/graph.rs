@@ -149,7 +149,7 @@ impl Graph {
     pub fn files(&self, service: usize) -> BTreeSet<PathBuf> {
         let Some((listed, program)) = self.program(service) else { return BTreeSet::new() };
         let locals = program.members.iter().filter_map(|&id| listed.packages[id].local.as_ref());
-        let files = locals.flat_map(|local| local.files.iter().map(|file| local.dir.join(file)));
+        let files = locals.flat_map(|local| local.files.iter().map(|file| local.place(file)));
         files
             .filter(|file| !listed.excluded.contains(file))
             .chain(program.module_files.iter().cloned())

@@ -8,7 +8,7 @@ mod ignore;
 pub mod known;
 mod scope;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,7 +59,7 @@ pub enum Told {
     Changed(Changed),
     /// These files are there; told while a root is first read, or read anew.
     Found(Vec<PathBuf>),
-    /// What was asked for by [`Watch::cover`] is watched, in so many directories more.
+    /// What was asked for by [`Watch::cover`] is watched; all in all so many directories are.
     Covered(usize),
     /// Everything that is there has been told, and every later change will be.
     Watching(Summary),
@@ -126,7 +126,14 @@ impl Watch {
         let watcher = native(Box::new(scope))?;
         let (covers, asked) = unbounded();
         let waker = watcher.waker();
-        let actor = Actor { watcher, finds, asked, tops: BTreeSet::new(), shared: shared.clone() };
+        let actor = Actor {
+            watcher,
+            finds,
+            asked,
+            tops: BTreeSet::new(),
+            counts: BTreeMap::new(),
+            shared: shared.clone(),
+        };
         shared.spawn(actor, move |actor| actor.begin(&roots, watched.beside, silent, &watched.project));
         Ok(Watch { telling, covers, waker, ending, threads })
     }
@@ -229,7 +236,14 @@ impl Shared {
         let added = dirs.iter().filter_map(|dir| poller.add(dir).ok()).map(|added| added.directories).sum();
         finds.flush(&self.told);
         let watcher = Box::new(poller);
-        let actor = Actor { watcher, finds, asked: never(), tops: BTreeSet::new(), shared: self.clone() };
+        let actor = Actor {
+            watcher,
+            finds,
+            asked: never(),
+            tops: BTreeSet::new(),
+            counts: BTreeMap::new(),
+            shared: self.clone(),
+        };
         self.spawn(actor, |_| true);
         added
     }
@@ -251,6 +265,8 @@ struct Actor {
     asked: Receiver<Cover>,
     /// Roots that were added to reach what is covered.
     tops: BTreeSet<PathBuf>,
+    /// How many directories are watched for each root, and polled for whatever cannot be watched.
+    counts: BTreeMap<PathBuf, usize>,
     shared: Shared,
 }
 
@@ -267,7 +283,7 @@ impl Actor {
         let mut beyond_limit = Vec::new();
         let polled = |root: &PathBuf| silent.iter().any(|silent| root.starts_with(&silent.mount));
         for root in roots.iter().filter(|root| !polled(root)) {
-            if let Err(error) = self.add(root, &mut summary, &mut beyond_limit) {
+            if let Err(error) = self.add(root, &mut beyond_limit) {
                 self.shared.tell(Told::Failed(error.to_string()));
                 return false;
             }
@@ -280,7 +296,7 @@ impl Actor {
             }
             let mut watched = roots.iter().chain(summary.links.iter().map(|(_, target)| target));
             let watched = watched.any(|dir| target.starts_with(dir));
-            if watched || self.add(&target, &mut summary, &mut beyond_limit).is_ok() {
+            if watched || self.add(&target, &mut beyond_limit).is_ok() {
                 summary.links.push((link, target));
             }
         }
@@ -300,28 +316,33 @@ impl Actor {
                 if below.is_empty() { vec![silent.mount] } else { below }
             };
             let dirs: Vec<PathBuf> = silent.into_iter().flat_map(inside).collect();
-            summary.directories += self.shared.poll(&dirs);
+            self.poll(&dirs);
         }
         if !beyond_limit.is_empty() {
-            let polled = self.shared.poll(&beyond_limit);
-            summary.directories += polled;
-            self.shared
-                .warn(limit_reached(&format!("{polled} of {}", summary.directories), summary.directories));
+            let polled = self.poll(&beyond_limit);
+            self.shared.warn(limit_reached(&format!("{polled} of {}", self.watched()), self.watched()));
         }
-        summary.directories +=
-            self.cover(Cover { tops: beside.clone(), dirs: beside, again: BTreeSet::new() });
+        self.cover(Cover { tops: beside.clone(), dirs: beside, again: BTreeSet::new() });
+        summary.directories = self.watched();
         self.shared.tell(Told::Watching(summary));
         true
     }
 
-    fn add(
-        &mut self,
-        root: &Path,
-        summary: &mut Summary,
-        beyond_limit: &mut Vec<PathBuf>,
-    ) -> Result<(), WatchError> {
+    /// Polls `dirs`; returns how many directories that are, those below included.
+    fn poll(&mut self, dirs: &[PathBuf]) -> usize {
+        let polled = self.shared.poll(dirs);
+        *self.counts.entry(PathBuf::new()).or_default() += polled;
+        polled
+    }
+
+    /// How many directories are watched or polled.
+    fn watched(&self) -> usize {
+        self.counts.values().sum()
+    }
+
+    fn add(&mut self, root: &Path, beyond_limit: &mut Vec<PathBuf>) -> Result<(), WatchError> {
         let added = self.watcher.add(root)?;
-        summary.directories += added.directories;
+        self.counts.insert(root.to_owned(), added.directories);
         beyond_limit.extend(added.unwatched);
         for (dir, reason) in added.unreadable {
             self.shared.warn(format!("the directory `{}` is not watched: {reason}", dir.display()));
@@ -346,8 +367,8 @@ impl Actor {
             }
             while let Ok(cover) = self.asked.try_recv() {
                 self.finds.set_as_changes(false);
-                let directories = self.cover(cover);
-                self.shared.tell(Told::Covered(directories));
+                self.cover(cover);
+                self.shared.tell(Told::Covered(self.watched()));
                 self.finds.set_as_changes(true);
             }
         }

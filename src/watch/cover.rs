@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use hotwatch_platform::watch::{limit, mounts};
 
-use super::{Actor, Changed, Summary, Told, limit_reached};
+use super::{Actor, Changed, Told, limit_reached};
 
 /// Directories to watch beside the roots, without what lies below them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct Cover {
 
 impl Actor {
     /// Watches what `cover` asks for: enters the directories in the roots that hold them, and adds their tops
-    /// where none does. Returns how many directories that were.
-    pub(super) fn cover(&mut self, cover: Cover) -> usize {
+    /// where none does.
+    pub(super) fn cover(&mut self, cover: Cover) {
         let roots = Arc::clone(&self.shared.roots);
         let mut again = cover.again;
         let mut new_tops = BTreeSet::new();
@@ -43,6 +43,10 @@ impl Actor {
             let way = dir.ancestors().take_while(|dir| dir.starts_with(top)).map(Path::to_owned);
             // Not `any`: each has to be inserted.
             let new = way.filter(|dir| covered.insert(dir.clone())).count() > 0;
+            // What is not there yet is entered when it comes.
+            if !dir.is_dir() {
+                continue;
+            }
             if root.is_none() && !self.tops.contains(top) {
                 new_tops.insert(top.clone());
             } else if new {
@@ -50,19 +54,19 @@ impl Actor {
             }
         }
         drop(covered);
-        let (mut summary, mut beyond_limit) = (Summary::default(), Vec::new());
+        let mut beyond_limit = Vec::new();
         let known: BTreeSet<PathBuf> =
             again.iter().filter(|root| !new_tops.contains(*root)).cloned().collect();
         for root in known.iter().chain(&new_tops) {
             if !mounts::silent(root).is_empty() {
-                summary.directories += self.shared.poll(std::slice::from_ref(root));
-            } else if let Err(error) = self.add(root, &mut summary, &mut beyond_limit) {
+                self.poll(std::slice::from_ref(root));
+            } else if let Err(error) = self.add(root, &mut beyond_limit) {
                 self.shared.warn(error.to_string());
             }
         }
         self.tops.extend(new_tops);
         if !beyond_limit.is_empty() {
-            let polled = self.shared.poll(&beyond_limit);
+            let polled = self.poll(&beyond_limit);
             let needed = limit().unwrap_or_default() + polled;
             self.shared.warn(limit_reached(&format!("{polled} more"), needed));
         }
@@ -73,6 +77,5 @@ impl Actor {
             let paths = known.into_iter().collect();
             self.shared.tell(Told::Changed(Changed { at: Instant::now(), paths }));
         }
-        summary.directories
     }
 }

@@ -41,8 +41,9 @@ fn watch(fake: Fake, roots: &[&Path]) -> Watch {
     let (ending, threads) = (Arc::clone(&shared.ending), Arc::clone(&shared.threads));
     let (covers, asked) = unbounded();
     let waker = fake.waker();
-    let (watcher, finds, tops) = (Box::new(fake), Finds::default(), BTreeSet::new());
-    let actor = Actor { watcher, finds, asked, tops, shared: shared.clone() };
+    let (watcher, finds) = (Box::new(fake), Finds::default());
+    let (tops, counts) = Default::default();
+    let actor = Actor { watcher, finds, asked, tops, counts, shared: shared.clone() };
     shared.spawn(actor, move |actor| actor.begin(&roots, BTreeSet::new(), Vec::new(), Path::new("/project")));
     Watch { telling, covers, waker, ending, threads }
 }

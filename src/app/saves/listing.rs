@@ -86,7 +86,7 @@ impl Saves {
         for (reason, concerned) in std::mem::take(&mut self.uncovered) {
             concerned.into_iter().for_each(|service| self.integrate(&reason, service, services));
         }
-        self.directories += directories;
+        self.directories = directories;
         self.next_listed(watch, services);
         self.tell_watching();
     }
