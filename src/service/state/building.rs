@@ -40,30 +40,23 @@ impl Machine {
         match &mut self.build {
             Some(build) if build.cancelled => {}
             Some(build) if build.digest == digest => {
-                if !std::mem::replace(&mut build.settled, true) && build.begun.is_some() {
-                    let ended = build.ended.take();
+                let (was_settled, ended) = (std::mem::replace(&mut build.settled, true), build.ended.take());
+                if !was_settled && build.begun.is_some() {
                     self.tell(Event::Building);
-                    if let Some((at, result)) = ended {
-                        self.built(at, result);
-                    }
+                }
+                if let Some((at, result)) = ended {
+                    self.built(at, result);
                 }
             }
             // A build that was begun on a chance has told nobody, and costs nobody anything.
-            Some(build) if !build.settled => {
-                build.cancelled = true;
-                match build.ended.take() {
-                    Some((at, result)) => self.built(at, result),
-                    None => self.effects.push(Effect::CancelBuild),
-                }
-            }
+            Some(build) if !build.settled => self.cancel(),
             Some(_) if self.cancels >= CANCELS_IN_A_ROW => {
                 let reason = format!("cancelled {} builds in a row; this one finishes first", self.cancels);
                 self.tell(Event::Verdict { rung: Rung::Restart, reason });
             }
-            Some(build) => {
-                build.cancelled = true;
+            Some(_) => {
                 self.cancels += 1;
-                self.effects.push(Effect::CancelBuild);
+                self.cancel();
                 let reason = "a newer save changed what it reads".to_owned();
                 self.tell(Event::Cancelled { reason });
             }
@@ -76,6 +69,17 @@ impl Machine {
                     self.tell(Event::Verdict { rung: Rung::Restart, reason });
                 }
             }
+        }
+    }
+
+    /// Ends the build, if one runs.
+    pub(super) fn cancel(&mut self) {
+        let Some(build) = self.build.as_mut().filter(|build| !build.cancelled) else { return };
+        build.cancelled = true;
+        match build.ended.take() {
+            // It has ended already.
+            Some((at, result)) => self.built(at, result),
+            None => self.effects.push(Effect::CancelBuild),
         }
     }
 
@@ -107,12 +111,9 @@ impl Machine {
                 last.certain = false;
                 last.repeated = false;
             }
-            if let Some(build) = self.build.as_mut().filter(|build| !build.cancelled) {
-                build.cancelled = true;
-                self.effects.push(Effect::CancelBuild);
-            }
+            self.cancel();
         } else if self.last_build.is_some_and(|last| last.succeeded) {
-            self.fresh.get_or_insert(Some(since));
+            self.renew(since);
         }
     }
 
@@ -131,7 +132,7 @@ impl Machine {
             self.since.get_or_insert(since);
         } else if matches!(self.process, Process::None) {
             // It has ended by itself, and the user asks for it again.
-            self.fresh.get_or_insert(Some(since));
+            self.renew(since);
         }
     }
 
@@ -202,6 +203,14 @@ impl Machine {
                 };
                 self.tell(Event::Verdict { rung: Rung::Nothing, reason });
             }
+        }
+    }
+
+    /// Starts the binary that is there once more, for something noticed at `since`.
+    fn renew(&mut self, since: Instant) {
+        if self.fresh.is_none() {
+            self.fresh = Some(Some(since));
+            self.split = Split::default();
         }
     }
 

@@ -94,12 +94,7 @@ impl Machine {
 
     pub(super) fn stop(&mut self, now: Instant, how: Effect) {
         self.ending = true;
-        if let Some(build) = &mut self.build
-            && !build.cancelled
-        {
-            build.cancelled = true;
-            self.effects.push(Effect::CancelBuild);
-        }
+        self.cancel();
         match self.process {
             Process::None | Process::Starting { .. } => {}
             Process::Ending { .. } if how == Effect::Terminate => {}
