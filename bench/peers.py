@@ -1,11 +1,11 @@
 """`peers`: how long after a save the new code answers, beside other tools that restart Go programs on a save.
 
-There are two services: userService of the demo backend, and node_exporter 1.12.1, which imports packages of 45
-modules of others. Each edit gives a text that `GET /` answers a new value, in the main package. Time counts
-from the moment at which the file has been written and closed until an HTTP request, sent anew every
+There are two services: userService of the demo backend, and node_exporter 1.12.1, which imports packages of
+46 modules of others. Each edit gives a text that `GET /` answers a new value, in the main package. Time
+counts from the moment at which the file has been written and closed until an HTTP request, sent anew every
 millisecond, is answered with the new text; it is taken from outside, the same way for every tool. hotwatch
-runs with its defaults. Each peer runs twice: as the quick start of its documentation has it, with its
-defaults, and with the fastest settings that its documentation and its source allow:
+runs with its defaults. Each peer runs twice: with its defaults, as the quick start of its documentation has
+it, and with the fastest settings that its documentation and its source allow:
 
 - air: a `.air.toml` with the build that hotwatch does by itself (`go build -buildvcs=false -ldflags=-w`) and
   `delay = 1`, in milliseconds; 0 means the default, 1000. It kills the old process with SIGKILL by default.
@@ -13,11 +13,15 @@ defaults, and with the fastest settings that its documentation and its source al
 - watchexec: `--debounce=1ms`, `--stop-signal=KILL`, and a shell that does that build and replaces itself with
   the binary.
 
-A debounce below 1 ms starts a build between the two events of one save, which the second of them ends again.
+With less, one save may start two builds: it is two events, one when the file is emptied and one when it is
+written.
 
-Every tool has a copy of the service of its own, and all of them run all the time. They take turns, after a
-pause of 1 s each, so that every cooldown is over and nothing else is built; a round before the first is not
-counted. No text comes twice, so no build is cached."""
+Every tool has a copy of the service of its own, and all of them run all the time. They take turns, each time
+in another order, after a pause of 1 s each, so that every cooldown is over and nothing else is built; a round
+before the first is not counted. No text comes twice, so no build is cached.
+
+`go install github.com/air-verse/air@latest` and `cargo install --locked watchexec-cli` install two of them;
+https://github.com/bokwoon95/wgo says how to get the third."""
 
 import contextlib
 import os
@@ -38,8 +42,9 @@ PATIENCE = 180
 FACTOR = 1.0
 
 Service = namedtuple("Service", "name source file text args env")
-Service.__doc__ = """A service to edit: its name, the directory in this repository or the module that it is copied
-from, the file and the text in it that changes, and its arguments and environment, with `{port}` in them."""
+Service.__doc__ = """A service to edit: its name, the directory in this repository or the module that it is
+copied from, the file and the text in it that changes, and its arguments and environment, with `{port}` in
+them."""
 
 SERVICES = (
     Service(
@@ -124,7 +129,8 @@ class Side:
                 write(os.path.join(directory, ".air.toml"), AIR)
             child = Peer(PEERS[tool](args), dict(bench.env, **env), cwd=directory)
         else:
-            write(os.path.join(home, "hotwatch.toml"), configuration(home, service.name, self.port, args, env))
+            config = configuration(home, service.name, self.port, args, env)
+            write(os.path.join(home, "hotwatch.toml"), config)
             child = Up(bench, home)
         self.child = stack.enter_context(child)
         answered(self.port, self.text, PATIENCE)
@@ -177,10 +183,15 @@ def rows(bench, service):
     with contextlib.ExitStack() as stack:
         ours = Side(bench, stack, service, pristine, ("hotwatch",))
         sides = {
-            tool: Side(bench, stack, service, pristine, tool) for tool in PEERS if not machine.missing(tool[0])
+            tool: Side(bench, stack, service, pristine, tool)
+            for tool in PEERS
+            if not machine.missing(tool[0])
         }
+        turns = [ours] + list(sides.values())
         for number in range(bench.runs + 1):
-            for side in [ours] + [side for side in sides.values() if not side.problem]:
+            # Whoever comes first in one round comes last in the next.
+            turns = [side for side in turns[1:] + turns[:1] if not side.problem]
+            for side in turns:
                 time.sleep(PAUSE)
                 try:
                     side.edit()

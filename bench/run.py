@@ -7,9 +7,10 @@
 It needs Linux, Python 3.8 or newer, go, inotify-tools, strace, air, wgo and watchexec; what is missing is
 said, and what needs it is not measured. Peers take turns (A B A B ...) and medians are compared. Everything
 happens in a temporary directory (TMPDIR says where; the tree takes some 1.1 GB) and on free ports of the
-loopback; nothing is left behind but what the go command keeps in its own caches. `peers` and `graph` have it
-get two published programs, some 2 GB with what they import. Figures are worth something only on a machine that has nothing else to do. Exit
-code: 0 when everything was measured and is within its bound, 1 when not, 2 for wrong usage."""
+loopback. Nothing is left behind but what the go command keeps in its caches: `peers` and `graph` have it get
+two published programs, some 2 GB with all they import. Figures are worth something only on a machine that
+has nothing else to do. Exit code: 0 when everything was measured and is within its bound, 1 when not, 2 for
+wrong usage."""
 
 import sys
 

@@ -11,8 +11,8 @@ that names it on standard output counts. Both flush after every line, also into 
 
 `tree-up` compares `hotwatch up --json` on a service at the root of the tree with the same runs of
 inotifywait. Each write gives a Go file new content, and the `change` event that names it counts. Meanwhile
-the service is built and started on the same processors. It imports none of these files, so its configuration
-names them: `watch = { include = ["**/*.go"] }`."""
+the service is built and started on the same processors. It imports none of these files, so its
+configuration names them: `watch = { include = ["**/*.go"] }`."""
 
 import contextlib
 import itertools
