@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,11 @@ Bench = namedtuple("Bench", "binary root temp env runs wanted directories")
 Bench.__doc__ = """What a benchmark is given: the binary of hotwatch, the root of its repository, a temporary
 directory of its own, the environment for children, how often to repeat, the benchmarks that are wanted, and
 the size of the tree."""
+
+
+# The build that hotwatch makes by itself, for whoever is to do the same by hand; the binary's name and the
+# package follow.
+GO_BUILD = "go build -buildvcs=false -ldflags=-w -o"
 
 
 class Failed(Exception):
@@ -129,6 +135,12 @@ class Up(Child):
                 if len(seen) == count:
                     return at, event
 
+    def restarted(self):
+        """Waits for the next restart, which the first start is not; returns its event."""
+        for _, event in self.events(20):
+            if event["event"] == "restarted" and event["old_pid"] is not None:
+                return event
+
     def drain(self):
         """The events that have arrived and nobody has waited for."""
         events = []
@@ -159,6 +171,35 @@ class Up(Child):
         for pid in self._services:
             if executable(pid).startswith(self._cache):
                 os.kill(pid, signal.SIGKILL)
+
+
+def check(argv, env=None, cwd=None):
+    """What a command writes to its standard output; fails with what it says when it fails."""
+    pipe = subprocess.PIPE
+    done = subprocess.run(argv, env=env, cwd=cwd, stdout=pipe, stderr=pipe, universal_newlines=True)
+    if done.returncode != 0:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise Failed("{}: {}".format(" ".join(argv[:3]), " ".join(last)))
+    return done.stdout
+
+
+def module(bench, name, destination):
+    """Copies a published module, `path@version`, to where its files can be edited. The go command gets it
+    unless it has it already."""
+    found = json.loads(check(["go", "mod", "download", "-json", name], bench.env, bench.temp))
+    shutil.copytree(found["Dir"], destination)
+    # What is in the cache of modules is read-only.
+    for directory, _, files in os.walk(destination):
+        os.chmod(directory, 0o755)
+        for file in files:
+            os.chmod(os.path.join(directory, file), 0o644)
+
+
+def warm_up(bench, directory):
+    """Builds the program in the directory once, so that no run compiles what it imports."""
+    out = os.path.join(bench.temp, "warm-up")
+    check(GO_BUILD.split() + [out, "."], bench.env, directory)
+    os.remove(out)
 
 
 def executable(pid):

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 
-from harness import Failed
+from harness import Failed, check
 
 WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 
@@ -17,6 +17,9 @@ INSTALL = {
     "go": "see https://go.dev/dl/",
     "inotifywait": "apt install inotify-tools",
     "strace": "apt install strace",
+    "air": "go install github.com/air-verse/air@latest",
+    "wgo": "see https://github.com/bokwoon95/wgo",
+    "watchexec": "cargo install --locked watchexec-cli",
 }
 
 
@@ -42,6 +45,13 @@ def first_line(*argv):
     return (done.stdout.strip().splitlines() or [""])[0]
 
 
+def go_program(name):
+    """The version of a program that the go command has installed, as the binary itself tells it."""
+    if missing(name):
+        return "not installed"
+    return field_of(check(["go", "version", "-m", shutil.which(name)]), r"^\tmod\t\S+\t(\S+)")
+
+
 def go_env(name):
     """A setting of the go command; empty without one."""
     return "" if missing("go") else first_line("go", "env", name)
@@ -50,7 +60,12 @@ def go_env(name):
 def field(path, pattern):
     """The first group of the first match of `pattern` in the file."""
     with open(path) as file:
-        found = re.search(pattern, file.read(), re.MULTILINE)
+        return field_of(file.read(), pattern)
+
+
+def field_of(text, pattern):
+    """The first group of the first match of `pattern` in the text."""
+    found = re.search(pattern, text, re.MULTILINE)
     return found.group(1) if found else "unknown"
 
 
@@ -80,6 +95,9 @@ def facts(bench):
         ("go", first_line("go", "version")),
         ("inotifywait", first_line("inotifywait", "--help")),
         ("strace", first_line("strace", "-V")),
+        ("air", go_program("air")),
+        ("wgo", go_program("wgo")),
+        ("watchexec", first_line("watchexec", "--version")),
     ]
 
 

@@ -52,6 +52,12 @@ def none_of(benchmark, figure, counts):
     return Row(benchmark, figure, "{} (worst of {})".format(max(counts), len(counts)), "", "", "0", held)
 
 
+def at_most(benchmark, figure, show, values, bound):
+    """A figure that has a bound and no peer; the worst decides."""
+    held = HELD if max(values) <= bound else NOT_HELD
+    return Row(benchmark, figure, spread(values, show), "", "", "<= " + show(bound), held)
+
+
 def plain(benchmark, figure, show, values):
     """A figure that has neither peer nor bound."""
     return Row(benchmark, figure, spread(values, show), "", "", "none", "")

@@ -11,19 +11,19 @@ that names it on standard output counts. Both flush after every line, also into 
 
 `tree-up` compares `hotwatch up --json` on a service at the root of the tree with the same runs of
 inotifywait. Each write gives a Go file new content, and the `change` event that names it counts. Meanwhile
-the service is built and started on the same processors. It imports none of these files."""
+the service is built and started on the same processors. It imports none of these files, so its
+configuration names them: `watch = { include = ["**/*.go"] }`."""
 
 import contextlib
 import itertools
 import os
 import random
 import shutil
-import subprocess
 from collections import namedtuple
 
 import machine
 import table
-from harness import Child, Failed, Up, free_ports, memory, progress, write
+from harness import Child, Failed, Up, free_ports, memory, progress, warm_up, write
 
 NAMES = ("tree", "tree-up")
 
@@ -78,6 +78,7 @@ CONFIG = """log_dir = "{logs}"
 name = "root"
 port = {port}
 env = {{ PORT = "{port}" }}
+watch = {{ include = ["**/*.go"] }}
 """
 
 Tree = namedtuple("Tree", "root directories sources")
@@ -138,7 +139,7 @@ def samples(bench, tree):
     if "tree-up" in bench.wanted and machine.missing("go"):
         taken["tree-up"] = machine.missing("go")
     elif "tree-up" in bench.wanted:
-        warm_up(bench, tree)
+        warm_up(bench, tree.root)
         taken["tree-up"] = []
         runs["tree-up"] = lambda probes: up(bench, tree, probes)
     for number in range(bench.runs + 1):
@@ -201,22 +202,6 @@ def configure(bench, tree):
     logs = os.path.join(bench.temp, "logs")
     os.makedirs(logs, exist_ok=True)
     write(os.path.join(tree.root, "hotwatch.toml"), CONFIG.format(logs=logs, port=free_ports(1)[0]))
-
-
-def warm_up(bench, tree):
-    """Builds the service once, so that no run compiles the standard library."""
-    out = os.path.join(bench.temp, "root-service")
-    done = subprocess.run(
-        ["go", "build", "-o", out, "."],
-        cwd=tree.root,
-        env=bench.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
-    if done.returncode != 0:
-        raise Failed("go build: " + done.stdout.strip())
-    os.remove(out)
 
 
 def choose(tree, number):
