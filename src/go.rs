@@ -1,7 +1,7 @@
 //! The go command: where it is, and what it is asked to do. Nothing outside this module knows it.
 
 pub mod build;
-pub mod build_id;
+mod build_id;
 pub mod command;
 mod diagnostic;
 pub mod list;

@@ -17,14 +17,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use hotwatch_platform::process::Signal;
 
 use crate::config::{self, Ready};
-use crate::go::build::{Build, Order, Progress};
-use crate::go::build_id::Identity;
+use crate::go::build::{Build, Made, Order, Progress};
 use crate::go::command;
 use crate::go::slots::Slots;
 use crate::name::Name;
 use crate::record::{Failure, Level, Tell};
 
-pub use protocol::{Changed, Input, Made, Renewal, Report};
+pub use protocol::{Changed, Input, Renewal, Report};
 use protocol::{Effect, Timing};
 use state::Machine;
 use swap::Running;
@@ -66,7 +65,6 @@ impl Service {
         let actor = Actor {
             machine: Machine::new(timing(&config, surroundings.cooldown)),
             steps: (0..config.pre_build.len()).collect(),
-            identities: Identities::default(),
             inputs: inputs.clone(),
             received,
             report: Box::new(report),
@@ -109,13 +107,6 @@ fn timing(config: &config::Service, cooldown: Duration) -> Timing {
     Timing { cooldown, ready_timeout: config.ready_timeout, grace: config.grace }
 }
 
-/// Which programs there are of a service.
-#[derive(Debug, Default)]
-struct Identities {
-    running: Option<Identity>,
-    fresh: Option<Identity>,
-}
-
 struct Actor {
     config: config::Service,
     surroundings: Surroundings,
@@ -131,7 +122,6 @@ struct Actor {
     builds: u64,
     /// The steps before a build that have to run first, since their inputs changed.
     steps: BTreeSet<usize>,
-    identities: Identities,
     /// Whether the running build was cancelled.
     cancelled: bool,
     /// The binary that was built last and has not been started.
@@ -223,24 +213,18 @@ impl Actor {
     }
 
     /// Takes in the end of a build.
-    fn ended(&mut self, result: Result<Option<Identity>, Failure>) -> Result<Made, Failure> {
+    fn ended(&mut self, result: Result<Made, Failure>) -> Result<Made, Failure> {
         // A build may succeed in the moment in which it is cancelled.
         let cancelled = std::mem::take(&mut self.cancelled);
         let fresh = self.build_path();
         self.build = None;
-        let identity = result?;
-        if cancelled {
-            drop(fs::remove_file(fresh));
-            return Ok(Made::New);
-        }
-        let Some(identity) = identity else {
-            return Ok(if self.config.build == config::Build::None { Made::Nothing } else { Made::New });
+        let older = match cancelled {
+            true => Some(fresh),
+            false if result.is_ok() && fresh.is_file() => self.fresh.replace(fresh),
+            false => None,
         };
-        if let Some(older) = self.fresh.replace(fresh) {
-            drop(fs::remove_file(older));
-        }
-        self.identities.fresh = Some(identity);
-        Ok(if self.identities.running == Some(identity) { Made::Same } else { Made::New })
+        older.into_iter().for_each(|older| drop(fs::remove_file(older)));
+        result
     }
 
     /// Does what the machine says; returns what follows at once.
@@ -279,6 +263,11 @@ impl Actor {
         None
     }
 
+    /// Where the binary that runs lies.
+    fn binary(&self) -> PathBuf {
+        self.surroundings.cache.join(self.config.name.as_str())
+    }
+
     fn build_path(&self) -> PathBuf {
         self.surroundings.cache.join(format!("build-{}", self.builds))
     }
@@ -295,6 +284,7 @@ impl Actor {
             dir: self.config.dir.clone(),
             env: self.config.env.clone(),
             out: self.build_path(),
+            running: self.process.as_ref().map(|_| self.binary()),
             temp: self.surroundings.cache.join(format!("tmp-{}", self.builds)),
             rank: self.surroundings.rank,
         };
@@ -311,10 +301,9 @@ impl Actor {
     }
 
     fn start_process(&mut self) -> Result<i32, String> {
-        let binary = self.surroundings.cache.join(self.config.name.as_str());
+        let binary = self.binary();
         if let Some(fresh) = self.fresh.take() {
             swap::install(&fresh, &binary)?;
-            self.identities.running = self.identities.fresh.take();
         }
         let process = Running::start(&self.config, &binary, &self.surroundings.tell, &self.inputs)?;
         let pid = process.pid();

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::build_id::{Identity, identity};
+use super::build_id::is_same;
 use super::diagnostic;
 use super::run::Runner;
 use super::slots::Slots;
@@ -30,6 +30,8 @@ pub struct Order {
     pub env: BTreeMap<String, String>,
     /// Where the binary goes.
     pub out: PathBuf,
+    /// The binary that runs already, if one does.
+    pub running: Option<PathBuf>,
     /// A directory of its own for temporary files; made here, removed at the end.
     pub temp: PathBuf,
     /// Its place in the queue for a slot; lower goes first.
@@ -43,8 +45,19 @@ pub enum Progress {
     Begun,
     /// The step of this number has succeeded.
     Generated(usize),
-    /// It has ended: with the identity of the binary, if it makes one.
-    Ended(Result<Option<Identity>, Failure>),
+    /// It has ended.
+    Ended(Result<Made, Failure>),
+}
+
+/// What a build made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A new program.
+    New,
+    /// The program that runs already.
+    Same,
+    /// Nothing, since there is nothing to build.
+    Nothing,
 }
 
 /// A build that waits for its slot or runs. Dropping it cancels it and waits for its end.
@@ -97,12 +110,7 @@ impl Drop for Build {
 }
 
 impl Order {
-    fn run(
-        &self,
-        runner: &Runner,
-        slots: &Slots,
-        tell: &impl Fn(Progress),
-    ) -> Result<Option<Identity>, String> {
+    fn run(&self, runner: &Runner, slots: &Slots, tell: &impl Fn(Progress)) -> Result<Made, String> {
         fs::create_dir_all(&self.temp)
             .map_err(|error| format!("cannot create `{}`: {error}", self.temp.display()))?;
         if !self.steps.is_empty() {
@@ -113,15 +121,14 @@ impl Order {
             }
         }
         let Some(mut command) = self.command.as_ref().and_then(|words| self.command(words)) else {
-            return Ok(None);
+            return Ok(Made::Nothing);
         };
         runner.run(&mut command)?;
-        if !self.out.is_file() {
-            let problem = "the build succeeded but made no binary; does it use `{out}`?";
-            return if self.makes_binary { Err(problem.to_owned()) } else { Ok(None) };
+        if self.makes_binary && !self.out.is_file() {
+            return Err("the build succeeded but made no binary; does it use `{out}`?".to_owned());
         }
-        let unreadable = |error| format!("cannot read the new binary `{}`: {error}", self.out.display());
-        identity(&self.out).map(Some).map_err(unreadable)
+        let is_same = |running: &PathBuf| is_same(running, &self.out).unwrap_or(false);
+        Ok(if self.running.as_ref().is_some_and(is_same) { Made::Same } else { Made::New })
     }
 
     fn command(&self, words: &[String]) -> Option<Command> {
@@ -169,6 +176,7 @@ mod tests {
             dir: dir.to_owned(),
             env: BTreeMap::new(),
             out: dir.join("out"),
+            running: None,
             temp: dir.join("temp"),
             rank: 0,
         }

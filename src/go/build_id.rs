@@ -14,44 +14,75 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
-/// What a binary is but for its stamps. Equal identities mean equal code and data, embedded files, values of
-/// `-ldflags=-X`, debug information and the version control stamps of `-buildvcs` included: those are data that a
-/// program can read (`debug.ReadBuildInfo`), so a commit makes another program of it unless they are off.
-///
-/// It says nothing about what is read at run time, such as files and shared libraries. A program that looks for
-/// its own build ID (profiles of `runtime/pprof` contain it) sees the only difference that there can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity(u64);
-
 /// Where the stamps are looked for; Go's own tools read half as much at first. One that is not found counts like
 /// any other byte.
 const HEAD: u64 = 64 * 1024;
 
-/// The identity of the program at `binary`.
+/// Whether the binaries `one` and `other` are the same program: equal in code and data, embedded files, values of
+/// `-ldflags=-X`, debug information and the version control stamps of `-buildvcs` included; those are data that a
+/// program can read (`debug.ReadBuildInfo`), so a commit makes another program of it unless they are off.
+///
+/// It says nothing about what is read at run time, such as files and shared libraries. A program that looks for
+/// its own build ID (profiles of `runtime/pprof` contain it) sees the only difference that there can be.
 ///
 /// # Errors
-/// It cannot be read.
-pub fn identity(binary: &Path) -> io::Result<Identity> {
-    let mut file = File::open(binary)?;
-    let length = file.metadata()?.len();
-    let mut bytes = Vec::new();
-    file.by_ref().take(HEAD).read_to_end(&mut bytes)?;
-    let stamps = stamps(&file, &bytes);
-    for stamp in stamps.in_head {
-        if let Some(stamp) = bytes.get_mut(stamp) {
-            stamp.fill(0);
+/// One of them cannot be read.
+pub fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (Binary::open(one)?, Binary::open(other)?);
+    if one.length != other.length {
+        return Ok(false);
+    }
+    // Other claims mean other bytes, which spares most builds the reading.
+    match (one.content_id(), other.content_id()) {
+        (Some(one), Some(other)) if one != other => Ok(false),
+        _ => Ok(one.digest()? == other.digest()?),
+    }
+}
+
+/// A binary whose first part has been read.
+struct Binary {
+    file: File,
+    length: u64,
+    head: Vec<u8>,
+    stamps: Stamps,
+}
+
+impl Binary {
+    fn open(path: &Path) -> io::Result<Binary> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let mut head = Vec::new();
+        file.by_ref().take(HEAD).read_to_end(&mut head)?;
+        let stamps = stamps(&file, &head);
+        Ok(Binary { file, length, head, stamps })
+    }
+
+    /// What Go claims that the content is: the last part of its build ID.
+    fn content_id(&self) -> Option<&[u8]> {
+        let stamps = self.stamps.in_head.iter().filter_map(|stamp| self.head.get(stamp.clone()));
+        let id = stamps.into_iter().find(|stamp| stamp.is_ascii() && stamp.contains(&b'/'))?;
+        id.rsplit(|&byte| byte == b'/').next()
+    }
+
+    /// A hash over all bytes but the stamps.
+    fn digest(&mut self) -> io::Result<u64> {
+        for stamp in &self.stamps.in_head {
+            if let Some(stamp) = self.head.get_mut(stamp.clone()) {
+                stamp.fill(0);
+            }
         }
+        // A signature beyond the end, or with something behind it, is none that Go made.
+        let end = self.stamps.signature.as_ref().filter(|signature| signature.end == self.length);
+        let mut rest = (&self.file).take(end.map_or(u64::MAX, |end| end.start.saturating_sub(HEAD)));
+        let mut hash = Xxh3::new();
+        let mut bytes = std::mem::take(&mut self.head);
+        while !bytes.is_empty() {
+            hash.update(&bytes);
+            bytes.clear();
+            rest.by_ref().take(HEAD).read_to_end(&mut bytes)?;
+        }
+        Ok(hash.digest())
     }
-    // A signature beyond the end, or with something behind it, is none that Go made.
-    let end = stamps.signature.filter(|signature| signature.end == length).map(|signature| signature.start);
-    let mut rest = file.take(end.map_or(u64::MAX, |end| end.saturating_sub(HEAD)));
-    let mut hash = Xxh3::new();
-    while !bytes.is_empty() {
-        hash.update(&bytes);
-        bytes.clear();
-        rest.by_ref().take(HEAD).read_to_end(&mut bytes)?;
-    }
-    Ok(Identity(hash.digest()))
 }
 
 /// The parts of a binary that depend on more than the program.
@@ -174,15 +205,19 @@ mod tests {
         }
 
         /// The identity of what `go build` makes of it, and Go's build ID.
-        fn build(&self, flags: &[&str], env: &[(&str, &str)]) -> (Identity, String) {
+        fn build(&self, flags: &[&str], env: &[(&str, &str)]) -> (u64, String) {
             self.run("go", &[&["build", "-o", "out"], flags, &["."]].concat(), env);
             let id = String::from_utf8(self.run("go", &["tool", "buildid", "out"], &[])).unwrap();
             (self.identity(), id.trim().to_owned())
         }
 
-        fn identity(&self) -> Identity {
+        fn identity(&self) -> u64 {
             identity(&self.0.path().join("out")).unwrap()
         }
+    }
+
+    fn identity(binary: &Path) -> io::Result<u64> {
+        Binary::open(binary)?.digest()
     }
 
     const PLAIN: &str = "-buildvcs=false";
@@ -205,9 +240,12 @@ mod tests {
             for (file, text, same) in &edits {
                 let module = Module::new();
                 let (before, id) = module.build(&[PLAIN], &env);
+                let [old, new] = ["old", "out"].map(|name| module.0.path().join(name));
+                fs::rename(&new, &old).unwrap();
                 module.write(file, text);
                 let (after, other_id) = module.build(&[PLAIN], &env);
                 assert_ne!(id, other_id);
+                assert_eq!(is_same(&old, &new).unwrap(), *same, "{system}/{processor} {text}");
                 assert_eq!(content(&id) == content(&other_id), *same, "{system}/{processor} {text}");
                 assert_eq!(before == after, *same, "{system}/{processor} {text}");
             }
@@ -236,7 +274,9 @@ mod tests {
         let flags = [PLAIN, "-ldflags=-buildid=x"];
         let (before, id) = module.build(&flags, &[]);
         module.write("main.go", &MAIN.replace("hello", "jello"));
+        fs::rename(module.0.path().join("out"), module.0.path().join("old")).unwrap();
         let (after, other_id) = module.build(&flags, &[]);
+        assert!(!is_same(&module.0.path().join("old"), &module.0.path().join("out")).unwrap());
         assert_eq!((id.as_str(), other_id.as_str()), ("x", "x"));
         assert_ne!(before, after);
 

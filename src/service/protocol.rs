@@ -6,7 +6,7 @@ use hotwatch_platform::process::Exit;
 
 use crate::change::Digest;
 use crate::config;
-use crate::go::build_id::Identity;
+use crate::go::build::Made;
 use crate::record::{Event, Failure};
 
 /// The times a machine keeps to.
@@ -50,7 +50,7 @@ pub enum Input {
     /// A step before the build has succeeded.
     Fed { step: usize },
     /// The build ended; becomes [`Input::Built`].
-    Ended(Result<Option<Identity>, Failure>),
+    Ended(Result<Made, Failure>),
     /// The build ended. One that was cancelled is reported as well.
     Built(Result<Made, Failure>),
     /// The process was started.
@@ -94,17 +94,6 @@ pub enum Renewal {
     Restart,
     /// Another binary.
     Rebuild,
-}
-
-/// What a build made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Made {
-    /// A new program.
-    New,
-    /// The program that runs already.
-    Same,
-    /// Nothing, since there is nothing to build.
-    Nothing,
 }
 
 /// What is to be done about it, in this order.

@@ -8,8 +8,9 @@ mod process;
 
 use std::time::{Duration, Instant};
 
-use super::protocol::{Effect, Input, Made, Renewal, Report, Timing};
+use super::protocol::{Effect, Input, Renewal, Report, Timing};
 use crate::change::Digest;
+use crate::go::build::Made;
 use crate::record::{Event, Failure, Level, Split};
 
 /// How often in a row a running build gives way to a newer save.

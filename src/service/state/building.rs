@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::{Build, CANCELS_IN_A_ROW, Effect, Finished, Machine, NOTICED_LATE, Process, millis};
 use crate::change::Digest;
+use crate::go::build::Made;
 use crate::record::{Event, Failure, Rung, Split};
-use crate::service::protocol::{Changed, Made, Report};
+use crate::service::protocol::{Changed, Report};
 
 impl Machine {
     /// Whether the last finished build read something else than what is there now, or may have.
