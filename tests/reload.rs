@@ -218,3 +218,34 @@ fn nothing_is_written_into_the_users_tree() {
     let left: Vec<_> = fs::read_dir(project.beside("cache/hotwatch")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn a_save_that_concerns_several_restarts_them_in_the_order_of_their_dependencies() {
+    let project = Project::tiny(&["free", "base", "user"], "");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    // One program under three names; the first is slow to stop.
+    let config = config.replace("dir = \"user\"", "dir = \"base\"\ndepends_on = [\"base\"]");
+    let config = config.replace("dir = \"free\"", "dir = \"base\"");
+    let config = config.replace("NAME = \"base\"", "NAME = \"base\", SLOW_TERM = \"1\"");
+    project.write("hotwatch.toml", &config);
+    let mut up = project.up();
+    up.until_all_ready(&["free", "base", "user"]);
+    let before = up.seen.len();
+    project.save_answer("base", "two");
+    for service in ["base", "user", "free"] {
+        if up.count(before, "restarted", service) == 0 {
+            up.until_event("restarted", service);
+        }
+    }
+    let place = |event: &str, service: &str| {
+        up.seen[before..].iter().position(|seen| crate::support::is(seen, event, service)).unwrap()
+    };
+    assert!(place("ready", "base") < place("stopped", "user"));
+    // Nobody else waits.
+    assert!(place("stopped", "free") < place("ready", "base"));
+    for service in ["base", "user", "free"] {
+        assert_eq!(up.count(before, "started", service), 1, "{service}");
+        assert!(project.answer(service).starts_with("two"));
+    }
+    up.stop();
+}

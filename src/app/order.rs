@@ -1,5 +1,8 @@
 //! Who may start: in start order, and only when everything that a service depends on is ready, or will not
-//! become so by itself. Pure.
+//! become so by itself. The same goes for reloads: who depends on a service that is being reloaded comes after it.
+//! Pure.
+
+use std::collections::BTreeSet;
 
 use crate::service::Report;
 
@@ -7,6 +10,10 @@ use crate::service::Report;
 #[derive(Debug)]
 pub struct Order {
     services: Vec<Progress>,
+    /// Services that are being reloaded.
+    reloading: BTreeSet<usize>,
+    /// Those of them that wait for others.
+    held: BTreeSet<usize>,
 }
 
 #[derive(Debug)]
@@ -21,13 +28,38 @@ impl Order {
     /// Nobody has started; each entry names the services that must be ready before.
     pub fn new(depends_on: impl IntoIterator<Item = Vec<usize>>) -> Order {
         let progress = |depends_on| Progress { depends_on, launched: false, report: None };
-        Order { services: depends_on.into_iter().map(progress).collect() }
+        let services = depends_on.into_iter().map(progress).collect();
+        Order { services, reloading: BTreeSet::new(), held: BTreeSet::new() }
     }
 
     /// Goes on with `service` where `other` was with the one called `before` there.
     pub fn resume(&mut self, service: usize, other: &Order, before: usize) {
         let Progress { launched, report, .. } = other.services[before];
         (self.services[service].launched, self.services[service].report) = (launched, report);
+    }
+
+    /// Takes note that `services` are being reloaded; returns those that have to wait for others before they may
+    /// start.
+    pub fn reload(&mut self, services: &BTreeSet<usize>) -> BTreeSet<usize> {
+        self.reloading.extend(services);
+        let waits = |service: &&usize| self.depends_on_a_reload(**service);
+        let held: BTreeSet<usize> = services.iter().filter(waits).copied().collect();
+        self.held.extend(&held);
+        held
+    }
+
+    /// Takes note that nothing is under way any more with `service`; returns those that need not wait any longer.
+    pub fn settled(&mut self, service: usize) -> BTreeSet<usize> {
+        self.reloading.remove(&service);
+        let free = |service: &&usize| !self.depends_on_a_reload(**service);
+        let free: BTreeSet<usize> = self.held.iter().filter(free).copied().collect();
+        self.held.retain(|service| !free.contains(service));
+        free
+    }
+
+    fn depends_on_a_reload(&self, service: usize) -> bool {
+        let on = &self.services[service].depends_on;
+        on.iter().any(|&on| self.reloading.contains(&on) || self.depends_on_a_reload(on))
     }
 
     /// Takes in what a service reports.
@@ -90,6 +122,18 @@ mod tests {
         order.report(1, Report::Ready);
         assert_eq!(order.launch(), [2]);
         assert_eq!(order.not_launched().count(), 0);
+    }
+
+    #[test]
+    fn who_depends_on_a_service_is_reloaded_after_it() {
+        let set = |services: &[usize]| services.iter().copied().collect::<BTreeSet<_>>();
+        let mut order = Order::new([vec![], vec![0], vec![1], vec![]]);
+        assert_eq!(order.reload(&set(&[0, 2, 3])), set(&[2]));
+        assert_eq!(order.settled(3), set(&[]));
+        assert_eq!(order.reload(&set(&[1])), set(&[1]));
+        assert_eq!(order.settled(0), set(&[1]));
+        assert_eq!(order.settled(1), set(&[2]));
+        assert_eq!(order.reload(&set(&[2])), set(&[]));
     }
 
     #[test]

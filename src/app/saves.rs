@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use super::lister::{Listed, Lister, Reason};
+use super::order::Order;
 use crate::change::{Change, Digest};
 use crate::config::Config;
 use crate::debounce::{Batch, Debounce};
@@ -181,10 +182,10 @@ impl Saves {
     }
 
     /// Closes the batch if it is due. Returns when it began, if the configuration is among what was saved.
-    pub fn tick(&mut self, now: Instant, services: &[Service]) -> Option<Instant> {
+    pub fn tick(&mut self, now: Instant, order: &mut Order, services: &[Service]) -> Option<Instant> {
         let held = self.is_held();
         let batch = self.debounce.close(now, || held)?;
-        self.batch(&batch, services);
+        self.batch(&batch, order, services);
         let reconfigured = batch.paths.iter().any(|path| self.config_files.contains(path));
         reconfigured.then_some(batch.since)
     }
@@ -199,10 +200,14 @@ impl Saves {
     }
 
     /// Finds out what a batch really changed, and tells those whom it concerns.
-    fn batch(&mut self, batch: &Batch, services: &[Service]) {
+    fn batch(&mut self, batch: &Batch, order: &mut Order, services: &[Service]) {
         let changes: Vec<Change> = batch.paths.iter().flat_map(|path| self.known.refresh(path)).collect();
         let mut outcome = std::mem::take(&mut self.early);
         outcome.absorb(self.apply(&changes, services));
+        let is_reload = |one: &&Affected| matches!(one.lead, Lead::Build { generated: false, .. });
+        let reloads = outcome.affected.iter().filter(is_reload).map(|one| one.service).collect();
+        // Before they are told of the change: otherwise a quick one might have started already.
+        order.reload(&reloads).into_iter().for_each(|service| services[service].send(Input::Hold(true)));
         for one in &outcome.affected {
             self.tell_affected(one, batch.since, services);
         }

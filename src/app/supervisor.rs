@@ -149,7 +149,7 @@ impl Supervisor {
     fn tick(&mut self, now: Instant) {
         match self.phase {
             Phase::Running => {
-                if let Some(since) = self.saves.tick(now, &self.services) {
+                if let Some(since) = self.saves.tick(now, &mut self.order, &self.services) {
                     self.reconfigure(since);
                 }
                 if self.mention_waiting.is_some_and(|due| due <= now) {
@@ -225,6 +225,8 @@ impl Supervisor {
                 continue;
             };
             order.resume(index, &self.order, before);
+            // Who depends on whom may be another now.
+            service.send(Input::Hold(false));
             if let Some(&how) = difference.changed.get(&config.name) {
                 let message = match how {
                     How::Live => "its settings changed; they count from now on",
@@ -255,6 +257,13 @@ impl Supervisor {
             }
             return;
         };
+        if report == Report::Settled {
+            return self
+                .order
+                .settled(index)
+                .into_iter()
+                .for_each(|free| self.services[free].send(Input::Hold(false)));
+        }
         self.order.report(index, report);
         if report == Report::Stopped {
             self.stopped.insert(index);

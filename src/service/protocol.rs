@@ -25,6 +25,8 @@ pub struct Timing {
 pub enum Input {
     /// Its turn to start has come.
     Launch,
+    /// Whether to let what it depends on be reloaded first.
+    Hold(bool),
     /// What it is built from changed, first noticed at `since`.
     Changed(Changed),
     /// Other files than before are known to belong to it. Whoever has read `from` has read `to`.
@@ -128,6 +130,8 @@ pub enum Report {
     Ready,
     /// It will not become ready by itself.
     Failed,
+    /// Nothing is under way with it any more: no build, no start, no stop.
+    Settled,
     /// It was asked to stop, and nothing of it is left.
     Stopped,
 }

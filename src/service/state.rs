@@ -92,6 +92,10 @@ pub struct Machine {
     timing: Timing,
     /// Whether its turn to start has come.
     launched: bool,
+    /// Whether what it depends on is being reloaded first.
+    held: bool,
+    /// Whether something is under way, or was asked for.
+    busy: bool,
     ending: bool,
     /// The identity of the inputs on disk.
     wanted: Digest,
@@ -126,6 +130,8 @@ impl Machine {
         Machine {
             timing,
             launched: false,
+            held: false,
+            busy: true,
             ending: false,
             wanted: Digest::default(),
             since: None,
@@ -157,7 +163,8 @@ impl Machine {
 
     /// When [`Input::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let to_replace = self.fresh.is_some() && matches!(self.process, Process::Running { .. });
+        let to_replace =
+            self.fresh.is_some() && !self.held && matches!(self.process, Process::Running { .. });
         let to_build = self.build.is_none() && self.is_stale();
         let cooldown = self.cooldown_until.filter(|_| !self.ending && (to_replace || to_build));
         let build = self.build.as_ref().filter(|build| build.settled && build.ended.is_none());
@@ -174,6 +181,7 @@ impl Machine {
     pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         match input {
             Input::Launch => self.launched = true,
+            Input::Hold(held) => self.held = held,
             Input::Changed(changed) => self.changed(now, changed),
             Input::Rebased { from, to } => self.rebased(from, to),
             Input::Generated { digest, since } => self.generated(now, digest, since),
@@ -213,7 +221,20 @@ impl Machine {
             self.replace_if_possible(now);
             self.build_if_needed(now);
         }
+        let is_busy = self.is_busy();
+        if std::mem::replace(&mut self.busy, is_busy) && !is_busy && !self.ending {
+            self.effects.push(Effect::Report(Report::Settled));
+        }
         std::mem::take(&mut self.effects)
+    }
+
+    fn is_busy(&self) -> bool {
+        let swapping = match self.process {
+            Process::None => false,
+            Process::Starting { .. } | Process::Ending { .. } => true,
+            Process::Running { late, .. } => late.is_some(),
+        };
+        swapping || self.build.is_some() || self.fresh.is_some() || self.is_stale()
     }
 
     fn tell(&mut self, event: Event) {

@@ -38,6 +38,8 @@ impl Machine {
         if !settled {
             return;
         }
+        // Whoever waits for this is told of the end, even if there is nothing to do.
+        self.busy = true;
         match &mut self.build {
             Some(build) if build.cancelled => {}
             Some(build) if build.digest == digest => {
@@ -176,6 +178,10 @@ impl Machine {
             return;
         }
         self.cancels = 0;
+        if build.mixed {
+            // One more follows, for the same save.
+            self.since = build.since.or(self.since);
+        }
         self.last_build = Some(Finished {
             digest: build.digest,
             certain: !build.mixed,

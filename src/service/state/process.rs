@@ -12,13 +12,13 @@ impl Machine {
     /// Makes way for a new binary, and starts it once there is room.
     pub(super) fn replace_if_possible(&mut self, now: Instant) {
         match self.process {
-            Process::Running { pid, .. } if self.fresh.is_some() && !self.is_cooling(now) => {
+            Process::Running { pid, .. } if self.fresh.is_some() && !self.held && !self.is_cooling(now) => {
                 self.old_pid = Some(pid);
                 self.stopping = Some(now);
                 self.end(now, pid, true);
                 self.effects.push(Effect::Terminate);
             }
-            Process::None if self.launched => {
+            Process::None if self.launched && !self.held => {
                 if let Some(since) = self.fresh.take() {
                     self.serving = since;
                     self.must_restart = false;

@@ -62,7 +62,9 @@ impl Bench {
             input => input,
         };
         let effects = self.machine.step(self.now(), input);
-        effects.iter().map(short).collect::<Vec<_>>().join(" ")
+        // Follows from the rest; it has a test of its own.
+        let told = effects.iter().filter(|effect| **effect != Effect::Report(Report::Settled));
+        told.map(short).collect::<Vec<_>>().join(" ")
     }
 
     fn save(&mut self, at: u64, text: &str) -> String {
@@ -462,4 +464,35 @@ fn the_time_of_a_restart_is_split() {
         effects.contains(&Effect::Tell(Event::Restarted { old_pid: Some(1), pid: 2, ms: 350, split })),
         "{effects:?}"
     );
+}
+
+#[test]
+fn the_end_of_a_reload_is_reported_whatever_it_was() {
+    let settled = |effects: Vec<Effect>| effects.contains(&Effect::Report(Report::Settled));
+    let mut bench = Bench::running();
+    let change = |bench: &Bench, text| Input::Changed(whole(digest(text), bench.now()));
+    let step = |bench: &mut Bench, input| settled(bench.machine.step(bench.now(), input));
+    // A restart, that of a failed build, and a save that takes the last one back.
+    let input = change(&bench, "a");
+    assert!(!step(&mut bench, input));
+    assert!(!step(&mut bench, Input::Built(Ok(Made::New))));
+    assert!(!step(&mut bench, Input::Gone { pid: 1 }));
+    assert!(!step(&mut bench, Input::Started { pid: 2 }));
+    assert!(step(&mut bench, Input::Ready { pid: 2 }));
+    bench.at = 2000;
+    let input = change(&bench, "b");
+    assert!(!step(&mut bench, input));
+    assert!(step(&mut bench, Input::Built(Err(Failure::default()))));
+    let input = change(&bench, "b");
+    assert!(step(&mut bench, input));
+}
+
+#[test]
+fn who_is_held_builds_but_starts_later() {
+    let mut bench = Bench::running();
+    assert_eq!(bench.give(1000, Input::Hold(true)), "");
+    assert_eq!(bench.save(1000, "a"), "Build");
+    assert_eq!(bench.give(1300, Input::Built(Ok(Made::New))), "built:true");
+    assert_eq!(bench.machine.deadline(), None);
+    assert_eq!(bench.give(1500, Input::Hold(false)), "Terminate");
 }
