@@ -3,6 +3,7 @@
 mod alone;
 mod cache;
 pub mod check;
+mod debug;
 mod demo;
 mod events;
 mod graph;
@@ -25,7 +26,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{CommandFactory, Parser};
 use hotwatch_platform::signal;
 
-use crate::cli::{Cli, Color, Global, Verb};
+use crate::cli::{Cli, Color, Global, Up, Verb};
 use crate::config::{self, Config};
 use crate::error::Error;
 
@@ -49,8 +50,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
     if let Some(dir) = &cli.global.directory {
         std::env::set_current_dir(dir).map_err(|error| Error::Directory { dir: dir.clone(), error })?;
     }
-    match cli.verb.unwrap_or(Verb::Up) {
-        Verb::Up => up::up(load(&cli.global)?, &cli.global, signals()?),
+    match cli.verb.unwrap_or(Verb::Up(Up::default())) {
+        Verb::Up(asked) => up::up(load(&cli.global)?, &asked.debug, &cli.global, signals()?),
         Verb::Init(init) => init::init(&init, &cli.global),
         Verb::Check => check::check(&cli.global),
         Verb::Why { paths } => why::why(&paths, &cli.global),

@@ -16,6 +16,7 @@ const UP_EXAMPLES: &str = "\
 Examples:
   hotwatch up                      run everything, reload on save, Ctrl+C to stop
   hotwatch -C ~/shop up            the same for a backend elsewhere
+  hotwatch up --debug users        the same, with `users` under a debugger to attach to
   hotwatch up --json | jq -c 'select(.event == \"restarted\")'";
 
 const INIT_EXAMPLES: &str = "\
@@ -107,7 +108,7 @@ pub enum Color {
 pub enum Verb {
     /// Run every service, and reload the affected ones after every save (the default)
     #[command(after_help = UP_EXAMPLES)]
-    Up,
+    Up(Up),
     /// Write a hotwatch.toml from what is found here
     #[command(after_help = INIT_EXAMPLES)]
     Init(Init),
@@ -149,6 +150,14 @@ pub enum Verb {
         /// The verb whose page to print, instead of the page that lists them
         verb: Option<String>,
     },
+}
+
+/// How to run the services.
+#[derive(Debug, Default, Args)]
+pub struct Up {
+    /// Run this service under the debugger dlv, on a port that stays the same over reloads; may be repeated
+    #[arg(long, value_name = "SERVICE")]
+    pub debug: Vec<String>,
 }
 
 /// What `init` writes.
@@ -205,7 +214,7 @@ mod tests {
     fn global_flags_stand_on_either_side_of_the_verb() {
         for line in [["hotwatch", "--json", "up"], ["hotwatch", "up", "--json"]] {
             let cli = Cli::try_parse_from(line).unwrap();
-            assert!(cli.global.json && matches!(cli.verb, Some(Verb::Up)));
+            assert!(cli.global.json && matches!(cli.verb, Some(Verb::Up(_))));
         }
     }
 }

@@ -17,6 +17,7 @@ use hotwatch_platform::process::Signal;
 use crate::name::Name;
 pub use globs::Globs;
 use resolve::Source;
+pub use resolve::nearest;
 
 /// The file that is looked for.
 pub const FILE_NAME: &str = "hotwatch.toml";
@@ -36,6 +37,8 @@ pub struct Config {
     pub cooldown: Duration,
     /// The services, in start order.
     pub services: Vec<Service>,
+    /// The names of the services, in the order of the file.
+    pub in_file: Vec<Name>,
 }
 
 /// A service to run.

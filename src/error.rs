@@ -45,6 +45,14 @@ pub enum Error {
         "what was found does not fit together, and nothing was written: {0}; `hotwatch init --json --print` lists it"
     )]
     Unfit(String),
+    /// A flag names a service that is not there.
+    #[error("there is no service `{name}`{hint}")]
+    NoService { name: String, hint: String },
+    /// A service that cannot run under a debugger.
+    #[error(
+        "`{0}` cannot run under a debugger: its `run` starts something else than its binary; make `\"{{out}}\"` its first word"
+    )]
+    NotDebuggable(String),
     /// No page for it.
     #[error("there is no verb `{0}`; `hotwatch --help` lists them")]
     NoVerb(String),

@@ -35,8 +35,6 @@ pub struct Package {
     pub matched: Vec<String>,
     /// What it imports, by import path.
     pub imports: Vec<String>,
-    /// Whether a program that contains it is linked by the C compiler.
-    pub links_externally: bool,
     /// Why it cannot be built, as far as listing shows that.
     pub error: Option<String>,
     /// Its files, if they may be edited: it lies neither in the module cache nor in a vendor directory.
@@ -264,13 +262,6 @@ impl Graph {
             }
         }
         None
-    }
-
-    /// Whether the program of `service` is linked by the C compiler.
-    pub fn links_externally(&self, service: usize) -> bool {
-        self.program(service).is_some_and(|(listed, program)| {
-            program.members.iter().any(|&id| listed.packages[id].links_externally)
-        })
     }
 
     /// The directories of the packages of `service` that may be edited.

@@ -27,6 +27,7 @@ mod graph;
 mod plan;
 
 // Means: each owns one outside tool.
+mod debugger;
 mod go;
 
 // Execution.

@@ -14,7 +14,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use hotwatch_platform::process::Signal;
 
 use crate::config::{self, Ready};
 use crate::go::build::{Build, Made, Order, Progress};
@@ -39,6 +38,8 @@ pub struct Surroundings {
     pub slots: Slots,
     /// Its place in the start order.
     pub rank: usize,
+    /// Where the debugger listens under which it runs, if it runs under one.
+    pub debugger: Option<u16>,
     /// Flags of the go command that the environment sets, as `go env GOFLAGS` tells.
     pub goflags: String,
     /// Where facts go.
@@ -241,8 +242,8 @@ impl Actor {
                     Err(reason) => Input::NotStarted(reason),
                 });
             }
-            Effect::Terminate => self.signal(self.config.stop_signal),
-            Effect::Kill => self.signal(Signal::SIGKILL),
+            Effect::Terminate => self.process.iter().for_each(|it| it.terminate(self.config.stop_signal)),
+            Effect::Kill => self.process.iter().for_each(Running::kill),
             Effect::Abandon => {
                 if let Some(process) = self.process.take() {
                     process.abandon();
@@ -279,7 +280,7 @@ impl Actor {
         let step = |&number: &usize| Some((number, self.config.pre_build.get(number)?.run.clone()));
         let order = Order {
             steps: self.steps.iter().filter_map(step).collect(),
-            command: command::build(&self.config, goflags),
+            command: command::build(&self.config, goflags, self.surroundings.debugger.is_some()),
             makes_binary: self.config.run.iter().any(|word| word.contains("{out}")),
             dir: self.config.dir.clone(),
             env: self.config.env.clone(),
@@ -305,14 +306,11 @@ impl Actor {
         if let Some(fresh) = self.fresh.take() {
             swap::install(&fresh, &binary)?;
         }
-        let process = Running::start(&self.config, &binary, &self.surroundings.tell, &self.inputs)?;
+        let Surroundings { debugger, tell, .. } = &self.surroundings;
+        let process = Running::start(&self.config, &binary, *debugger, tell, &self.inputs)?;
         let pid = process.pid();
         self.process = Some(process);
         self.started = Instant::now();
         Ok(pid)
-    }
-
-    fn signal(&self, signal: Signal) {
-        self.process.iter().for_each(|process| process.signal(signal));
     }
 }

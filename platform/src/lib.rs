@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | [`watch::native`]: told of every change below a directory | `watch/linux.rs` (inotify) | `watch/macos.rs` (FSEvents) | [`watch::Watcher`], `watch/poll.rs`, `watch/fsevents.rs`, `watch/flags.rs` |
 //! | [`watch::mounts`]: which directories deliver no events | `/proc/self/mountinfo` | `statfs` | |
-//! | [`process`]: a process group's members and their states | `/proc/PID/stat` | `libproc` | spawning, signalling, reaping |
+//! | [`process`]: members of a process group or session, their states and ends | `/proc/PID/stat`, pidfd | `libproc`, kqueue | spawning, signalling, reaping |
 //! | [`port`]: who listens on a TCP port | sock_diag, `/proc/PID/fd` | `lsof` | parsing of either |
 //! | [`dirs`]: the cache directory | `~/.cache` | `~/Library/Caches` | `XDG_CACHE_HOME` |
 //! | [`signal`]: termination signals as values | | | `sigwait` on a thread |

@@ -1,24 +1,47 @@
 //! Process groups: every child is started as the leader of its own group, signalled as a group, and waited for
-//! as a group. The leader stays unreaped until its owner says that the group is done with; until then the
-//! system cannot give its id to another process, and afterwards nothing is signalled any more.
+//! as a group. A child that gives its own children groups of their own, as a debugger does, leads a session
+//! instead. The leader stays unreaped until its owner says that the group is done with; until then the system
+//! cannot give its id to another process, and afterwards nothing is signalled any more.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, killpg, sigprocmask};
-use nix::unistd::{Pid, getpgid};
+use nix::unistd::{Pid, getpgid, getsid, setsid};
 
 pub use nix::sys::signal::Signal;
 
-/// A process group whose leader is a child of ours.
+#[cfg(target_os = "linux")]
+#[path = "process/linux.rs"]
+mod os;
+#[cfg(target_os = "macos")]
+#[path = "process/macos.rs"]
+mod os;
+
+#[cfg(target_os = "linux")]
+pub(crate) use os::{pids, program};
+
+/// A process group, or a session of several, whose leader is a child of ours.
 #[derive(Debug)]
 pub struct Group {
     id: Pid,
+    span: Span,
     /// `None` once it has been reaped.
     leader: Mutex<Option<Child>>,
+}
+
+/// What counts as belonging together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Span {
+    /// A process group.
+    Group,
+    /// All process groups of a session.
+    Session,
 }
 
 /// How a process ended.
@@ -59,15 +82,36 @@ pub struct Started {
 /// # Errors
 /// Those of [`Command::spawn`]: the program is missing or may not be run, or a limit is reached.
 pub fn spawn(command: &mut Command) -> io::Result<Started> {
-    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed;
-    // sigprocmask is one (signal-safety(7)), and nothing is allocated.
-    unsafe {
-        command.pre_exec(|| Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?));
+    spawn_leading(command, Span::Group)
+}
+
+/// Starts `command` like [`spawn`], but as the leader of a new session (setsid(2)): processes to which it gives
+/// groups of their own still belong to it.
+///
+/// # Errors
+/// Those of [`spawn`].
+pub fn spawn_session(command: &mut Command) -> io::Result<Started> {
+    spawn_leading(command, Span::Session)
+}
+
+fn spawn_leading(command: &mut Command, span: Span) -> io::Result<Started> {
+    if span == Span::Group {
+        command.process_group(0);
     }
-    let mut leader = command.process_group(0).spawn()?;
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed;
+    // sigprocmask and setsid are (signal-safety(7)), and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            if span == Span::Session {
+                setsid()?;
+            }
+            Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+        });
+    }
+    let mut leader = command.spawn()?;
     let id = Pid::from_raw(i32::try_from(leader.id()).expect("process ids fit in pid_t"));
     let (stdout, stderr) = (leader.stdout.take(), leader.stderr.take());
-    Ok(Started { group: Group { id, leader: Mutex::new(Some(leader)) }, stdout, stderr })
+    Ok(Started { group: Group { id, span, leader: Mutex::new(Some(leader)) }, stdout, stderr })
 }
 
 impl Group {
@@ -85,12 +129,50 @@ impl Group {
         if leader.is_none() {
             return Ok(());
         }
-        match killpg(self.id, signal) {
+        // The leader's first: once that is killed it starts no more.
+        let result = killpg(self.id, signal);
+        self.signal_below(signal);
+        match result {
             // macOS answers EPERM when only zombies are left.
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(Errno::EPERM) if self.alive().is_empty() => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Sends `signal` to what the leader of a session has put into groups of their own: to what a debugger runs,
+    /// not to the debugger. False if there is no such group.
+    pub fn signal_inner(&self, signal: Signal) -> bool {
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        leader.is_some() && self.signal_below(signal)
+    }
+
+    /// As long as the leader is not reaped the session's id stays its own, and so do those of its groups while
+    /// they have members: only one that ends between the two system calls could be mistaken for another.
+    fn signal_below(&self, signal: Signal) -> bool {
+        let mut signalled = BTreeSet::new();
+        // Again, for those that were made meanwhile.
+        while let Some(&group) = self.inner().difference(&signalled).next() {
+            // What cannot be signalled has ended.
+            let _ = killpg(Pid::from_raw(group), signal);
+            signalled.insert(group);
+        }
+        !signalled.is_empty()
+    }
+
+    /// The ids of the session's groups but for the leader's; none where the leader leads a group only.
+    pub fn inner(&self) -> BTreeSet<i32> {
+        if self.span == Span::Group {
+            return BTreeSet::new();
+        }
+        let group = |pid| getpgid(Some(Pid::from_raw(pid))).ok().filter(|&group| group != self.id);
+        self.alive().into_iter().filter_map(group).map(Pid::as_raw).collect()
+    }
+
+    /// Blocks until the process `pid` of the group, which need not be our child, has ended, at most for
+    /// `longest`; says whether it has.
+    pub fn wait_end(&self, pid: i32, longest: Option<Duration>) -> bool {
+        os::wait_end(pid, longest, &|| self.contains(pid))
     }
 
     /// Blocks until the leader has ended, and leaves it unreaped.
@@ -124,12 +206,19 @@ impl Group {
     /// The group's processes that still run. Zombies do not count: under a PID 1 that never reaps they would
     /// keep the group alive for ever.
     pub fn alive(&self) -> Vec<i32> {
-        members(self.id)
+        let mut pids = os::members(self.id, self.span);
+        pids.retain(|&pid| self.contains(pid) && os::runs(pid));
+        pids
     }
 
     /// Whether `pid` belongs to the group.
     pub fn contains(&self, pid: i32) -> bool {
-        getpgid(Some(Pid::from_raw(pid))) == Ok(self.id)
+        let pid = Some(Pid::from_raw(pid));
+        let leader = match self.span {
+            Span::Group => getpgid(pid),
+            Span::Session => getsid(pid),
+        };
+        leader == Ok(self.id)
     }
 
     /// Collects the leader once it has ended, after which the group's id may be used again by the system and
@@ -152,57 +241,6 @@ impl From<ExitStatus> for Exit {
             Some(code) => Exit::Code(code),
             None => Exit::Signal(status.signal().unwrap_or_default()),
         }
-    }
-}
-
-/// The name of the program that `pid` runs, as far as it can be told.
-#[cfg(target_os = "linux")]
-pub fn program(pid: i32) -> Option<String> {
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(name.trim_end().to_owned())
-}
-
-#[cfg(target_os = "linux")]
-fn members(group: Pid) -> Vec<i32> {
-    pids().filter(|&pid| getpgid(Some(Pid::from_raw(pid))) == Ok(group) && runs(pid)).collect()
-}
-
-/// Every process id of the system.
-#[cfg(target_os = "linux")]
-pub(crate) fn pids() -> impl Iterator<Item = i32> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// Whether `pid` is there and no zombie. The state follows the command name, which is in parentheses and may
-/// itself hold parentheses (proc_pid_stat(5)).
-#[cfg(target_os = "linux")]
-fn runs(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
-}
-
-#[cfg(target_os = "macos")]
-fn members(group: Pid) -> Vec<i32> {
-    let mut pids = vec![0i32; 1024];
-    let bytes = i32::try_from(size_of_val(pids.as_slice())).expect("4 KiB");
-    // SAFETY: the buffer is valid for writes of `bytes` bytes; the call returns how many ids it wrote.
-    let count = unsafe { libc::proc_listpgrppids(group.as_raw(), pids.as_mut_ptr().cast(), bytes) };
-    pids.truncate(usize::try_from(count).unwrap_or(0));
-    pids.retain(|&pid| pid > 0 && runs(pid));
-    pids
-}
-
-#[cfg(target_os = "macos")]
-fn runs(pid: i32) -> bool {
-    let mut info = std::mem::MaybeUninit::<libc::proc_bsdinfo>::zeroed();
-    let size = i32::try_from(size_of::<libc::proc_bsdinfo>()).expect("a small struct");
-    // SAFETY: the buffer is valid for writes of `size` bytes, and a zeroed proc_bsdinfo is a valid one. A
-    // process that is gone, or a zombie, is answered with fewer bytes.
-    unsafe {
-        let wrote = libc::proc_pidinfo(pid, libc::PROC_PIDTBSDINFO, 0, info.as_mut_ptr().cast(), size);
-        wrote == size && info.assume_init().pbi_status != libc::SZOMB
     }
 }
 
@@ -261,5 +299,45 @@ mod tests {
         }
         group.reap().unwrap();
         group.signal(Signal::SIGKILL).unwrap();
+    }
+
+    /// A session whose leader has given `script` a group of its own, and the id of that.
+    fn session(script: &str) -> (Started, i32) {
+        // With job control a shell does what a debugger does; dash has that on terminals only.
+        let script = format!("set -m; bash -c '{script}' & echo $!; wait");
+        let mut command = Command::new("bash");
+        let command =
+            command.arg("-c").arg(script).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut started = spawn_session(command).unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(started.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        (started, line.trim().parse().unwrap())
+    }
+
+    #[test]
+    fn a_session_reaches_groups_of_their_own_and_can_leave_the_leader_alone() {
+        let (Started { group, .. }, inner) = session("exec sleep 600");
+        assert!(group.contains(inner) && group.alive().contains(&inner));
+        assert_eq!(group.inner(), BTreeSet::from([inner]));
+        assert!(!group.wait_end(inner, Some(Duration::ZERO)));
+        assert!(group.signal_inner(Signal::SIGTERM));
+        assert!(group.wait_end(inner, None));
+        // `wait` has seen it end, and nobody has signalled the shell.
+        assert_eq!(group.wait_leader().unwrap(), Exit::Code(0));
+        assert!(!group.signal_inner(Signal::SIGTERM));
+        group.reap().unwrap();
+    }
+
+    #[test]
+    fn a_killed_session_leaves_nothing() {
+        let (Started { group, .. }, inner) = session("trap : TERM; sleep 600; sleep 600");
+        group.signal(Signal::SIGKILL).unwrap();
+        assert_eq!(group.wait_leader().unwrap(), Exit::Signal(libc::SIGKILL));
+        assert!(group.wait_end(inner, None));
+        while !group.alive().is_empty() {
+            std::thread::yield_now();
+        }
+        group.reap().unwrap();
     }
 }

@@ -11,6 +11,7 @@ use anstyle::{AnsiColor, Style};
 use hotwatch_platform::{distribution, port};
 use serde::Serialize;
 
+use super::debug::{self, Debugged};
 use super::{colored, load, print, up};
 use crate::cli::Global;
 use crate::config::{Build, Config, Service};
@@ -49,7 +50,13 @@ impl Finding {
         Finding { check, level, message: message.into(), remedy: None }
     }
 
-    fn with_remedy(self, remedy: impl Into<String>) -> Finding {
+    /// Something without which it does not run.
+    pub fn error(check: &'static str, message: impl Into<String>) -> Finding {
+        Finding::new(check, Level::Error, message)
+    }
+
+    /// The same, with what to do about it.
+    pub fn with_remedy(self, remedy: impl Into<String>) -> Finding {
         Finding { remedy: Some(remedy.into()), ..self }
     }
 }
@@ -94,11 +101,12 @@ pub fn check(global: &Global) -> Result<ExitCode, Error> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What keeps `config` from being run, of what can be found out at once.
-pub fn refuse(config: &Config) -> Result<(), Error> {
+/// What keeps `config` from being run, with debuggers for some of its services, of what can be found out at once.
+pub fn refuse(config: &Config, debugged: &Debugged) -> Result<(), Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut findings = ports(config);
     findings.extend(programs(config, &path));
+    findings.extend(debug::findings(config, debugged, &path));
     findings.retain(|finding| finding.level == Level::Error);
     if findings.is_empty() { Ok(()) } else { Err(Error::Checks(findings)) }
 }
@@ -161,19 +169,22 @@ fn ports(config: &Config) -> Vec<Finding> {
     let of = |service: &Service| {
         let port = service.port?;
         let name = &service.name;
-        Some(match port::holders(port).unwrap_or_default().into_iter().next() {
-            None => Finding::new("port", Level::Ok, format!("port {port} of `{name}` is free")),
-            Some(holder) => {
-                let message = format!("port {port} of `{name}` is held by {holder}");
-                let remedy = match holder.pid {
-                    Some(pid) => format!("end it with `kill {pid}`, or change the port of `{name}`"),
-                    None => format!("end it, or change the port of `{name}`"),
-                };
-                Finding::new("port", Level::Error, message).with_remedy(remedy)
-            }
-        })
+        let free = || Finding::new("port", Level::Ok, format!("port {port} of `{name}` is free"));
+        let otherwise = format!("change the port of `{name}`");
+        Some(held(port, &format!("`{name}`"), &otherwise).unwrap_or_else(free))
     };
     config.services.iter().filter_map(of).collect()
+}
+
+/// That somebody else holds `port` of `whose`, if so; `otherwise` is what to do if that is to stay.
+pub fn held(port: u16, whose: &str, otherwise: &str) -> Option<Finding> {
+    let holder = port::holders(port).unwrap_or_default().into_iter().next()?;
+    let remedy = match holder.pid {
+        Some(pid) => format!("end it with `kill {pid}`, or {otherwise}"),
+        None => format!("end it, or {otherwise}"),
+    };
+    let message = format!("port {port} of {whose} is held by {holder}");
+    Some(Finding::new("port", Level::Error, message).with_remedy(remedy))
 }
 
 fn logs(config: &Config) -> Vec<Finding> {

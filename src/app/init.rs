@@ -56,16 +56,15 @@ pub fn init(init: &Init, global: &Global) -> Result<ExitCode, Error> {
         return Err(Error::Exists(file));
     }
     let mut told = String::new();
-    let text = if exists && !init.print {
-        config::load(&file, &|name| std::env::var(name).ok())?;
-        fs::read_to_string(&file).map_err(Error::io(format!("read `{}`", file.display())))?
+    let config = if exists && !init.print {
+        config::load(&file, &|name| std::env::var(name).ok())?
     } else {
         let plan = find(&root)?;
         if init.print && global.json {
             return print(json(&plan).as_bytes());
         }
         let text = render::render(&plan);
-        config::parse(&text, &file, &root, &|name| std::env::var(name).ok())
+        let config = config::parse(&text, &file, &root, &|name| std::env::var(name).ok())
             .map_err(|error| Error::Unfit(error.to_string()))?;
         if init.print {
             eprint!("{}", summary(&plan));
@@ -78,10 +77,10 @@ pub fn init(init: &Init, global: &Global) -> Result<ExitCode, Error> {
             let count = count(plan.services.len(), "service", "services");
             told = format!("wrote `{}`: {count}\n{}{}", file.display(), summary(&plan), next(&plan));
         }
-        text
+        config
     };
     if let Some(Editor::Vscode) = init.editor {
-        let (paste, message) = editor::vscode(&root, &names(&text))?;
+        let (paste, message) = editor::vscode(&root, &config.in_file)?;
         if global.json {
             eprint!("{message}");
         } else {
@@ -206,20 +205,6 @@ fn create(file: &Path, text: &str) -> Result<(), Error> {
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Err(Error::Exists(file.to_owned())),
         Err(error) => Err(write()(error.error)),
     }
-}
-
-/// The names of the services in a config file, in the order of the file.
-fn names(text: &str) -> Vec<String> {
-    #[derive(serde::Deserialize)]
-    struct File {
-        service: Vec<Named>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Named {
-        name: String,
-    }
-    let file: Result<File, _> = toml::from_str(text);
-    file.map(|file| file.service.into_iter().map(|service| service.name).collect()).unwrap_or_default()
 }
 
 /// What was taken from where, and what was not.

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use crossbeam_channel::Sender;
 
+use super::debug::{self, Debugged};
 use super::lister::Lister;
 use super::supervisor::Event;
 use crate::config::Config;
 use crate::go::slots::Slots;
-use crate::record::Tell;
+use crate::record::{Level, Tell};
 use crate::service::{Service, Surroundings};
 
 /// What they need beside the configuration.
@@ -19,6 +20,8 @@ pub struct Means {
     pub slots: Slots,
     /// The flags of the go command that the environment sets.
     pub goflags: String,
+    /// The services that run under a debugger.
+    pub debugged: Debugged,
     /// Where facts go.
     pub tell: Tell,
     /// Where reports go.
@@ -29,11 +32,16 @@ impl Means {
     /// Starts the service number `index` of `config`.
     pub fn service(&self, config: &Config, index: usize) -> Service {
         let service = &config.services[index];
+        let debugger = self.debugged.get(&service.name).copied();
+        if let Some(advice) = debugger.and_then(|_| debug::advice(service)) {
+            self.tell.notice(Some(&service.name), Level::Info, advice);
+        }
         let surroundings = Surroundings {
             cache: self.cache.join(service.name.as_str()),
             cooldown: config.cooldown,
             slots: self.slots.clone(),
             rank: index,
+            debugger,
             goflags: self.goflags.clone(),
             tell: self.tell.clone(),
         };

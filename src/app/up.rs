@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, after, select, unbounded};
 use hotwatch_platform::signal::Blocked;
 
 use super::cache::Cache;
+use super::debug;
 use super::means::Means;
 use super::saves::Saves;
 use super::supervisor::{Ending, Event, Supervisor};
@@ -35,8 +36,9 @@ use crate::watch::{Root, Summary, Told, Watch, Watched};
 /// How long the end waits for the last records to be shown.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Runs `config` until a signal ends it.
-pub fn up(config: Config, global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
+/// Runs `config`, the services that `debug` names under a debugger, until a signal ends it.
+pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
+    let debugged = debug::debugged(&config, debug)?;
     let (events, heard) = unbounded();
     let on_signal = events.clone();
     let _listener = signals
@@ -44,12 +46,12 @@ pub fn up(config: Config, global: &Global, signals: Blocked) -> Result<ExitCode,
         .map_err(Error::io("start a thread"))?;
     // Before the ports: one that is held by another hotwatch's service is no riddle then.
     let cache = Cache::take(&config.root)?;
-    check::refuse(&config)?;
+    check::refuse(&config, &debugged)?;
     let (tell, told) = record::channel();
     let on_closed = events.clone();
     let log = Log::start(told, views(&config, global)?, move || drop(on_closed.send(Event::OutputClosed)));
 
-    let result = run(config, &cache, &tell, &events, &heard);
+    let result = run(config, debugged, &cache, &tell, &events, &heard);
     tell.end();
     if !matches!(result, Ok(Ending::Killed)) {
         finish(&log, &heard);
@@ -72,6 +74,7 @@ fn finish(log: &Log, heard: &Receiver<Event>) {
 
 fn run(
     config: Config,
+    debugged: debug::Debugged,
     cache: &Cache,
     tell: &Tell,
     events: &Sender<Event>,
@@ -81,6 +84,7 @@ fn run(
         cache: cache.dir.join("services"),
         slots: Slots::new(available_parallelism().map_or(2, usize::from)),
         goflags: go::flags(),
+        debugged,
         tell: tell.clone(),
         events: events.clone(),
     };

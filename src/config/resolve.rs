@@ -92,6 +92,7 @@ impl Source<'_> {
             quiet: parsed.quiet.unwrap_or(Duration::from_millis(20)),
             cooldown: parsed.debounce.unwrap_or(Duration::from_millis(300)),
             services,
+            in_file: names,
         })
     }
 
@@ -335,7 +336,7 @@ fn index_of(names: &[Name], wanted: &str) -> Option<usize> {
 }
 
 /// `; did you mean ...?`, or what there is to choose from.
-fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     let close = known.iter().map(|name| (strsim::damerau_levenshtein(wrong, name), name)).min();
     match close {

@@ -83,8 +83,9 @@ fn of_command(words: &[String]) -> Option<Target> {
 }
 
 /// The build command for `service`; `None` when nothing is to be built. `{out}` stands for the binary.
-/// `goflags` are those of the environment, which the flags here must not contradict.
-pub fn build(service: &Service, goflags: &str) -> Option<Vec<String>> {
+/// `goflags` are those of the environment, which the flags here must not contradict. With `debug` the binary keeps
+/// everything that a debugger needs: variables in their places, functions that are not inlined.
+pub fn build(service: &Service, goflags: &str, debug: bool) -> Option<Vec<String>> {
     let words = match &service.build {
         Build::None => return None,
         Build::Command(words) => return Some(words.clone()),
@@ -98,7 +99,10 @@ pub fn build(service: &Service, goflags: &str) -> Option<Vec<String>> {
         words.push("-buildvcs=false".to_owned());
     }
     // Leaving out what only debuggers read takes a fifth off a small service's build.
-    if !service.debug_info && !asked_for("ldflags") {
+    if debug && !asked_for("gcflags") {
+        words.push("-gcflags=all=-N -l".to_owned());
+    }
+    if !debug && !service.debug_info && !asked_for("ldflags") {
         words.push("-ldflags=-w".to_owned());
     }
     words.push(service.package.clone().unwrap_or_else(|| ".".to_owned()));
@@ -108,6 +112,27 @@ pub fn build(service: &Service, goflags: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_of_a_build() {
+        let text = |goflags: &str, debug: bool| {
+            let config = "[[service]]\nname = \"api\"\n";
+            let root = std::env::temp_dir();
+            let config = crate::config::parse(config, "hotwatch.toml".as_ref(), &root, &|_| None).unwrap();
+            build(&config.services[0], goflags, debug).unwrap().join("|")
+        };
+        let table = [
+            ("", false, "-buildvcs=false|-ldflags=-w"),
+            ("", true, "-buildvcs=false|-gcflags=all=-N -l"),
+            ("-buildvcs=true -ldflags=-s", false, ""),
+            ("-buildvcs=true --gcflags=-N", true, ""),
+        ];
+        for (goflags, debug, expected) in table {
+            let expected = ["go|build|-o|{out}", expected, "."].map(str::to_owned);
+            let expected: Vec<String> = expected.into_iter().filter(|part| !part.is_empty()).collect();
+            assert_eq!(text(goflags, debug), expected.join("|"), "{goflags} {debug}");
+        }
+    }
 
     #[test]
     fn the_program_of_a_build_command() {

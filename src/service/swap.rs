@@ -8,15 +8,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use hotwatch_platform::process::{self, Group, Signal};
+use hotwatch_platform::process::{self, Exit, Group, Signal};
 
 use super::output::Output;
 use super::protocol::Input;
 use crate::config::{Ready, Service};
-use crate::record::Tell;
+use crate::debugger;
+use crate::record::{Level, Tell};
 
 /// How long the end of a process waits for its last lines.
 const LAST_LINES: Duration = Duration::from_millis(50);
+
+/// How long to wait between two looks whether a debugger has started its program, at first.
+const DEBUGGEE_LOOK: Duration = Duration::from_millis(5);
 
 /// A started process. Dropping it kills its group and waits for the end.
 #[derive(Debug)]
@@ -38,21 +42,28 @@ pub fn install(fresh: &Path, stable: &Path) -> Result<(), String> {
 }
 
 impl Running {
-    /// Starts `binary` as `service` says. What becomes of it is sent to `inputs`, what it writes is told.
+    /// Starts `binary` as `service` says, under a debugger that listens on the port `debugger` if there is one.
+    /// What becomes of it is sent to `inputs`, what it writes is told.
     ///
     /// # Errors
     /// It cannot be run, in words.
     pub fn start(
         service: &Service,
         binary: &Path,
+        debugger: Option<u16>,
         tell: &Tell,
         inputs: &Sender<Input>,
     ) -> Result<Running, String> {
         let path = binary.display().to_string();
-        let words: Vec<String> = service.run.iter().map(|word| word.replace("{out}", &path)).collect();
+        let mut words: Vec<String> = service.run.iter().map(|word| word.replace("{out}", &path)).collect();
+        if let Some(port) = debugger.filter(|_| words.first() == Some(&path)) {
+            words.splice(..1, debugger::command(port, &path));
+        }
         let (program, args) = words.split_first().ok_or("`run` is empty")?;
         let describe = |error| format!("cannot run `{program}`: {error}");
-        let started = process::spawn(
+        // A debugger gives its program a group of its own.
+        let spawn = if debugger.is_some() { process::spawn_session } else { process::spawn };
+        let started = spawn(
             Command::new(program)
                 .args(args)
                 .args(&service.args)
@@ -65,11 +76,11 @@ impl Running {
         .map_err(describe)?;
         let group = Arc::new(started.group);
         let abandoned = Arc::new(AtomicBool::new(false));
-        let tell_line = lines(service, group.id(), tell.clone(), inputs.clone());
+        let tell_line = lines(service, debugger.is_some(), group.id(), tell.clone(), inputs.clone());
         match Output::read(started.stdout, started.stderr, tell_line) {
             Ok(output) => {
                 let mut running = Running { group, abandoned, waiter: None };
-                running.follow(output, inputs.clone());
+                running.follow(output, debugger, inputs.clone());
                 Ok(running)
             }
             Err(error) => {
@@ -91,10 +102,18 @@ impl Running {
         &self.group
     }
 
-    /// Sends `signal` to the whole group.
-    pub fn signal(&self, signal: Signal) {
-        // What cannot be signalled is not ours any more; the waiter sees the end of it or not.
-        drop(self.group.signal(signal));
+    /// Asks it to stop with `signal`. A debugger that was asked would kill its program at once, so that is asked
+    /// itself; the end of the one is that of the other.
+    pub fn terminate(&self, signal: Signal) {
+        if !self.group.signal_inner(signal) {
+            // What cannot be signalled is not ours any more; the waiter sees the end of it or not.
+            drop(self.group.signal(signal));
+        }
+    }
+
+    /// Kills the whole group.
+    pub fn kill(&self) {
+        drop(self.group.signal(Signal::SIGKILL));
     }
 
     /// Lets go of a group that has ended. Its last lines may still be on their way to somebody who does not
@@ -109,7 +128,7 @@ impl Running {
         self.waiter.take();
     }
 
-    fn follow(&mut self, output: Output, inputs: Sender<Input>) {
+    fn follow(&mut self, output: Output, debugger: Option<u16>, inputs: Sender<Input>) {
         let (group, abandoned) = (Arc::clone(&self.group), Arc::clone(&self.abandoned));
         self.waiter = Some(std::thread::spawn(move || {
             let pid = group.id();
@@ -119,7 +138,9 @@ impl Running {
                     let _ = inputs.send(input);
                 }
             };
+            let of_debuggee = debugger.and_then(|port| follow_debuggee(&group, port));
             if let Ok(exit) = group.wait_leader() {
+                let exit = of_debuggee.unwrap_or(exit);
                 output.wait(LAST_LINES);
                 tell(Input::Exited { pid, exit });
             }
@@ -138,15 +159,37 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(waiter) = self.waiter.take() {
-            self.signal(Signal::SIGKILL);
+            self.kill();
             drop(waiter.join());
         }
     }
 }
 
+/// Waits for the end of the program that the debugger at the head of `group` runs, ends the debugger, and returns how
+/// the program has ended. `None` if the debugger has ended first, or does not tell.
+fn follow_debuggee(group: &Group, port: u16) -> Option<Exit> {
+    let mut pause = DEBUGGEE_LOOK;
+    let debuggee = loop {
+        if let Some(debuggee) = group.inner().first() {
+            break *debuggee;
+        }
+        if group.wait_end(group.id(), Some(pause)) {
+            return None;
+        }
+        // What has not started it for long will hardly do so now.
+        pause *= 2;
+    };
+    group.wait_end(debuggee, None);
+    let exit = debugger::exit(port);
+    // What the program has left behind has to go as well.
+    drop(group.signal(Signal::SIGTERM));
+    exit
+}
+
 /// Tells every line, and looks for the one that means ready.
 fn lines(
     service: &Service,
+    debugged: bool,
     pid: i32,
     tell: Tell,
     inputs: Sender<Input>,
@@ -157,6 +200,10 @@ fn lines(
         Ready::Tcp(_) | Ready::Started => None,
     };
     move |stream, line| {
+        if let Some(words) = debugger::said(&line).filter(|_| debugged) {
+            tell.notice(Some(&name), Level::Info, words);
+            return;
+        }
         let ready = awaited.as_ref().is_some_and(|text| contains(&line, text));
         tell.line(&name, stream, line);
         if ready {

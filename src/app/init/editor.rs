@@ -5,10 +5,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::create;
+use crate::debugger;
 use crate::error::Error;
-
-/// The port of the first service's debugger; the others follow in the order of the file.
-const FIRST_PORT: usize = 2345;
+use crate::name::Name;
 
 /// `.vscode/launch.json`, as the Go extension understands it (vscode-go, `docs/debugging.md`, "Remote debugging").
 #[derive(Serialize)]
@@ -27,20 +26,20 @@ struct Attach {
     mode: &'static str,
     debug_adapter: &'static str,
     host: &'static str,
-    port: usize,
+    port: u16,
 }
 
-/// Writes the file for the services `names` of the project at `root`. Returns what to tell; what is to be pasted
+/// Writes the file for the services `names`, in the order of their file, of the project at `root`. Returns what to tell; what is to be pasted
 /// where there is such a file already comes first, apart from it.
-pub fn vscode(root: &Path, names: &[String]) -> Result<(Option<String>, String), Error> {
-    let attach = |(index, name): (usize, &String)| Attach {
+pub fn vscode(root: &Path, names: &[Name]) -> Result<(Option<String>, String), Error> {
+    let attach = |(place, name): (usize, &Name)| Attach {
         name: format!("hotwatch: {name}"),
         kind: "go",
         request: "attach",
         mode: "remote",
         debug_adapter: "dlv-dap",
         host: "127.0.0.1",
-        port: FIRST_PORT + index,
+        port: debugger::port(place),
     };
     let launch = Launch { version: "0.2.0", configurations: names.iter().enumerate().map(attach).collect() };
     let text = serde_json::to_string_pretty(&launch).unwrap_or_default() + "\n";

@@ -90,7 +90,6 @@ pub(super) fn package(mut raw: Raw, query: &Query) -> Package {
         version: version.unwrap_or_default(),
         matched: raw.matched,
         imports,
-        links_externally: !raw.cgo_files.is_empty(),
         error: raw.error.map(|error| error.err),
         local,
     }
