@@ -238,7 +238,7 @@ fn a_save_that_concerns_several_restarts_them_in_the_order_of_their_dependencies
         }
     }
     let place = |event: &str, service: &str| {
-        up.seen[before..].iter().position(|seen| crate::support::is(seen, event, service)).unwrap()
+        up.seen[before..].iter().position(|seen| is(seen, event, service)).unwrap()
     };
     assert!(place("ready", "base") < place("stopped", "user"));
     // Nobody else waits.

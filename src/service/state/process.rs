@@ -15,6 +15,8 @@ impl Machine {
             Process::Running { pid, .. } if self.fresh.is_some() && !self.held && !self.is_cooling(now) => {
                 self.old_pid = Some(pid);
                 self.stopping = Some(now);
+                // What takes the place of another is a restart, whatever it was built for.
+                self.fresh = self.fresh.map(|since| since.or(Some(now)));
                 self.end(now, pid, true);
                 self.effects.push(Effect::Terminate);
             }
