@@ -51,7 +51,7 @@ impl Binary {
     fn open(path: &Path) -> io::Result<Binary> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
-        let mut head = Vec::new();
+        let mut head = Vec::with_capacity(length.min(HEAD) as usize);
         file.by_ref().take(HEAD).read_to_end(&mut head)?;
         let stamps = stamps(&file, &head);
         Ok(Binary { file, length, head, stamps })

@@ -1,5 +1,6 @@
 //! A service's running process: put in place, started, followed to the end of its whole group.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -32,12 +33,18 @@ pub struct Running {
 }
 
 /// Moves the binary `fresh` to `stable`, where every binary of a service runs: macOS asks about the firewall
-/// once per path.
+/// once per path. What was there goes aside and is removed in the background: giving back the blocks of a file that
+/// was written a moment ago takes several milliseconds, in which the service would be down.
 ///
 /// # Errors
 /// The rename fails, in words.
 pub fn install(fresh: &Path, stable: &Path) -> Result<(), String> {
-    std::fs::rename(fresh, stable)
+    let aside = stable.with_extension("old");
+    if fs::rename(stable, &aside).is_ok() {
+        // Not joined: nobody waits for it, and whatever is left goes with the directory.
+        std::thread::spawn(move || fs::remove_file(aside));
+    }
+    fs::rename(fresh, stable)
         .map_err(|error| format!("cannot move the new binary to `{}`: {error}", stable.display()))
 }
 
