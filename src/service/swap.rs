@@ -39,7 +39,9 @@ pub struct Running {
 /// # Errors
 /// The rename fails, in words.
 pub fn install(fresh: &Path, stable: &Path) -> Result<(), String> {
-    let aside = stable.with_extension("old");
+    let mut aside = stable.as_os_str().to_owned();
+    // No service's name holds this.
+    aside.push("~");
     if fs::rename(stable, &aside).is_ok() {
         // Not joined: nobody waits for it, and whatever is left goes with the directory.
         std::thread::spawn(move || fs::remove_file(aside));
