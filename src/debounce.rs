@@ -3,7 +3,7 @@
 //! is under way it is held, within a bound of its own. Pure: time comes in from outside.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The longest a batch stays open while events keep coming.
@@ -57,6 +57,11 @@ impl Debounce {
     /// When the open batch closes, as far as is known now.
     pub fn deadline(&self) -> Option<Instant> {
         self.open.as_ref().map(|open| open.closes)
+    }
+
+    /// Whether `path` is in the open batch.
+    pub fn has(&self, path: &Path) -> bool {
+        self.open.as_ref().is_some_and(|open| open.batch.paths.contains(path))
     }
 
     /// The batch, if it is due. `held` says whether a checkout is under way.

@@ -184,10 +184,15 @@ impl Graph {
     pub fn tops(&self) -> BTreeSet<PathBuf> {
         let programs = self.programs.iter().flatten();
         let linked = self.listed.iter().flat_map(|listed| listed.linked.keys());
-        let module_dirs = programs.flat_map(|program| &program.module_files).chain(linked);
-        let module_dirs = module_dirs.filter_map(|file| file.parent());
+        let module_files = programs.flat_map(|program| &program.module_files).chain(linked);
+        let module_dirs = module_files.filter_map(|file| file.parent());
+        let locals =
+            self.listed.iter().flat_map(|listed| &listed.packages).filter_map(|one| one.local.as_ref());
+        let leads_out =
+            |local: &&Local| local.module.as_ref().is_some_and(|module| !local.dir.starts_with(&module.dir));
         module_dirs
             .filter(|dir| dir.file_name().is_none_or(|name| name != "vendor"))
+            .chain(locals.filter(leads_out).map(|local| local.dir.as_path()))
             .map(Path::to_owned)
             .collect()
     }

@@ -147,7 +147,7 @@ impl Plan {
         inputs.program.with(inputs.others)
     }
 
-    /// The services that `changes` concern, with their new digests.
+    /// The services that `changes` concern.
     pub fn apply(&mut self, changes: &[Change]) -> Outcome {
         let mut outcome = Outcome::default();
         for change in changes {
@@ -167,7 +167,7 @@ impl Plan {
                     outcome.relist.insert(service);
                 }
                 let paths = vec![self.shown(service, &change.path)];
-                outcome.absorb_one(Affected { service, paths, digest: self.digest(service), lead });
+                outcome.absorb_one(Affected { service, paths, lead });
             }
         }
         outcome

@@ -6,6 +6,7 @@
 mod architecture;
 mod builds;
 mod debugging;
+mod graph;
 mod init;
 mod input;
 mod limits;

@@ -42,8 +42,8 @@ pub struct Saves {
     early: Outcome,
     /// Services that no listing has told of yet, and that may still be told of.
     unlisted: BTreeSet<usize>,
-    /// Listings whose files are not watched yet.
-    uncovered: Vec<(Reason, BTreeSet<usize>)>,
+    /// The listing whose files are not watched yet: why it was made, and which files its services had before.
+    uncovered: Option<(Reason, BTreeMap<usize, BTreeSet<PathBuf>>)>,
     /// Answers that wait until that is done.
     listed: Vec<Listed>,
     /// The services' directories.
@@ -83,7 +83,7 @@ impl Saves {
             lister,
             early: Outcome::default(),
             unlisted,
-            uncovered: Vec::new(),
+            uncovered: None,
             listed: Vec::new(),
             dirs: config.services.iter().map(|service| service.dir.clone()).collect(),
             config_files: config.files.clone(),
@@ -113,7 +113,7 @@ impl Saves {
         self.lister = lister;
         self.debounce.set_quiet(new.quiet);
         self.repositories = repositories(new);
-        (self.uncovered, self.listed) = (Vec::new(), Vec::new());
+        (self.uncovered, self.listed) = (None, Vec::new());
         self.dirs = new.services.iter().map(|service| service.dir.clone()).collect();
         self.config_files.clone_from(&new.files);
         self.unread = true;
@@ -123,7 +123,10 @@ impl Saves {
     pub fn read(&mut self, summary: &Summary) {
         summary.links.iter().for_each(|(link, target)| self.plan.add_link(link, target));
         self.directories = summary.directories;
-        self.unread = false;
+        if std::mem::take(&mut self.unread) {
+            // What the watcher before this one had not told yet.
+            self.debounce.push(Instant::now(), self.dirs.iter().cloned());
+        }
     }
 
     /// When [`Saves::tick`] is due.
@@ -164,7 +167,8 @@ impl Saves {
         let outcome = self.apply(&changes, services);
         for one in &outcome.affected {
             if let Lead::Build { generated: false, .. } = one.lead {
-                let changed = Changed { digest: one.digest, since, settled: false, restart: false };
+                let digest = self.plan.digest(one.service);
+                let changed = Changed { digest, since, settled: false, restart: false };
                 services[one.service].send(Input::Changed(changed));
             }
         }
@@ -195,12 +199,14 @@ impl Saves {
     fn is_held(&self) -> bool {
         self.unread
             || !self.unlisted.is_empty()
-            || !self.uncovered.is_empty()
+            || self.uncovered.is_some()
             || self.repositories.iter().any(Repository::is_locked)
     }
 
     /// Finds out what a batch really changed, and tells those whom it concerns.
     fn batch(&mut self, batch: &Batch, order: &mut Order, services: &[Service]) {
+        // The go command takes too long to be waited for.
+        self.unlisted.iter().for_each(|&service| self.plan.go_by_directory(service, Vec::new()));
         let changes: Vec<Change> = batch.paths.iter().flat_map(|path| self.known.refresh(path)).collect();
         let mut outcome = std::mem::take(&mut self.early);
         outcome.absorb(self.apply(&changes, services));
@@ -223,15 +229,17 @@ impl Saves {
         let tell = |fact| self.tell.fact(Some(service.name()), fact);
         let names = plan::list(&one.paths);
         let verdict = |rung, reason| tell(Fact::Verdict { rung, reason });
+        // Taken when it is sent: a listing may have come in between.
+        let digest = self.plan.digest(one.service);
         match one.lead {
             Lead::Build { restart, generated } => {
                 tell(Fact::Change { paths: one.paths.clone() });
                 if generated {
-                    service.send(Input::Generated { digest: one.digest, since });
+                    service.send(Input::Generated { digest, since });
                     return;
                 }
                 verdict(Rung::Restart, format!("{names} changed"));
-                let changed = Changed { digest: one.digest, since, settled: true, restart };
+                let changed = Changed { digest, since, settled: true, restart };
                 service.send(Input::Changed(changed));
             }
             Lead::Cosmetic => {

@@ -3,8 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use crate::change::Digest;
-
 /// Why a file that belongs to a package of a program is not built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Idle {
@@ -21,8 +19,6 @@ pub struct Affected {
     pub service: usize,
     /// The changed files, as they are shown to the user.
     pub paths: Vec<String>,
-    /// The identity of all its inputs now.
-    pub digest: Digest,
     /// What follows.
     pub lead: Lead,
 }
@@ -75,7 +71,6 @@ impl Outcome {
             Ordering::Less => {}
         }
         one.lead = one.lead.and(later.lead);
-        one.digest = later.digest;
     }
 }
 

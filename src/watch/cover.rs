@@ -64,7 +64,7 @@ impl Actor {
                 self.shared.warn(error.to_string());
             }
         }
-        self.tops.extend(new_tops);
+        self.tops.extend(new_tops.iter().cloned());
         if !beyond_limit.is_empty() {
             let polled = self.poll(&beyond_limit);
             let needed = limit().unwrap_or_default() + polled;
@@ -72,9 +72,9 @@ impl Actor {
         }
         drop(self.finds.take_links());
         self.finds.flush(&self.shared.told);
-        if !known.is_empty() {
-            // Nothing was watched for a moment.
-            let paths = known.into_iter().collect();
+        // Nothing of what was known was watched for a moment: by this watcher, or by the one before it.
+        let paths: Vec<PathBuf> = known.into_iter().chain(new_tops).collect();
+        if !paths.is_empty() {
             self.shared.tell(Told::Changed(Changed { at: Instant::now(), paths }));
         }
     }

@@ -1,7 +1,7 @@
 //! How answers of the go command become part of what saves lead to: what they name is watched first, then read,
 //! then counted in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -26,7 +26,7 @@ impl Saves {
     }
 
     fn next_listed(&mut self, watch: &Watch, services: &[Service]) {
-        if !self.uncovered.is_empty() || self.listed.is_empty() {
+        if self.uncovered.is_some() || self.listed.is_empty() {
             return;
         }
         let Listed { query, result } = self.listed.remove(0);
@@ -35,8 +35,9 @@ impl Saves {
         let mut cover = Cover::default();
         match result {
             Ok(listing) => {
+                let had = asked.iter().map(|&(service, _)| (service, self.files_of(service)));
+                self.uncovered = Some((reason, had.collect()));
                 self.plan.list(query, listing, &asked);
-                self.uncovered.push((reason, asked.iter().map(|(service, _)| *service).collect()));
             }
             Err(words) => {
                 let first: BTreeSet<usize> = asked
@@ -56,7 +57,7 @@ impl Saves {
                     self.plan.go_by_directory(index, module_files);
                     cover.again.insert(self.dirs[index].clone());
                 }
-                self.uncovered.push((reason, first));
+                self.uncovered = Some((reason, BTreeMap::new()));
             }
         }
         for (service, _) in asked {
@@ -67,13 +68,23 @@ impl Saves {
         watch.cover(cover);
     }
 
-    /// Takes in files that were found when a directory was read anew. What is too new for a build to have read
-    /// it is a change.
+    /// The files of which a change is one for `service`, as far as it is built from them.
+    fn files_of(&self, service: usize) -> BTreeSet<PathBuf> {
+        if self.plan.graph().knows(service) {
+            return self.plan.graph().watched_files(service);
+        }
+        let counts = |path: &PathBuf| self.plan.part(service, path).program;
+        self.known.below(&self.dirs[service]).filter(counts).collect()
+    }
+
+    /// Takes in files that were found when a directory was read anew. What was known otherwise, or is too new for
+    /// a build to have read it, is a change.
     pub fn found(&mut self, paths: &[PathBuf], services: &[Service]) {
         let paths = paths.iter().filter(|path| self.plan.is_of_interest(path));
         let changes: Vec<Change> = paths.flat_map(|path| self.known.refresh(path)).collect();
-        let newer: Vec<Change> =
-            changes.into_iter().filter(|change| is_newer(&change.path, self.began)).collect();
+        let began = self.uncovered.as_ref().map_or(self.began, |(reason, _)| reason.since);
+        let is_unread = |change: &Change| change.before.is_some() || is_newer(&change.path, began);
+        let newer: Vec<Change> = changes.into_iter().filter(is_unread).collect();
         if !newer.is_empty() {
             self.debounce.push(Instant::now(), newer.iter().map(|change| change.path.clone()));
             let outcome = self.apply(&newer, services);
@@ -83,8 +94,8 @@ impl Saves {
 
     /// What the last listing names is watched now, so it can be read.
     pub fn covered(&mut self, directories: usize, watch: &Watch, services: &[Service]) {
-        for (reason, concerned) in std::mem::take(&mut self.uncovered) {
-            concerned.into_iter().for_each(|service| self.integrate(&reason, service, services));
+        if let Some((reason, concerned)) = self.uncovered.take() {
+            concerned.iter().for_each(|(&service, had)| self.integrate(&reason, service, had, services));
         }
         self.directories = directories;
         self.next_listed(watch, services);
@@ -94,22 +105,28 @@ impl Saves {
     /// Says once that every later save is seen.
     pub(super) fn tell_watching(&mut self) {
         if self.unlisted.is_empty()
-            && self.uncovered.is_empty()
+            && self.uncovered.is_none()
             && !std::mem::replace(&mut self.watching, true)
         {
             self.tell.fact(None, Fact::Watching { directories: self.directories });
         }
     }
 
-    /// Counts in what has become part of a service, and tells it if no build can have read that.
-    fn integrate(&mut self, reason: &Reason, index: usize, services: &[Service]) {
+    /// Counts in what has become part of a service, which `had` these files, and tells it if no build can have
+    /// read that. What was saved meanwhile was of no interest to it then, even if others were told of it.
+    fn integrate(&mut self, reason: &Reason, index: usize, had: &BTreeSet<PathBuf>, services: &[Service]) {
         let mut unread = Vec::new();
-        for path in self.plan.graph().watched_files(index) {
-            if !self.known.has_file(&path)
-                && !self.known.refresh(&path).is_empty()
-                && is_newer(&path, reason.since)
-            {
-                unread.push(self.plan.shown(index, &path));
+        for path in self.plan.graph().watched_files(index).difference(had) {
+            // The open batch tells of what is in it.
+            if self.debounce.has(path) {
+                continue;
+            }
+            if !self.known.has_file(path) {
+                // A change for nobody else.
+                drop(self.known.refresh(path));
+            }
+            if self.known.has_file(path) && is_newer(path, reason.since) {
+                unread.push(self.plan.shown(index, path));
             }
         }
         let (from, to) = self.plan.rebase(index, &|path| self.known.content(path));

@@ -105,13 +105,14 @@ fn local(raw: &Raw) -> Option<Local> {
         let replace = module.replace.as_deref();
         let edited = module.main || replace.is_some_and(|replace| replace.version.is_empty());
         let at = replace.unwrap_or(module);
+        // A vendored package may name the local module that it was copied from, but is not built from that. With
+        // links: one may lead out of the module.
+        let edited = edited && raw.dir.starts_with(&at.dir);
         (edited, Module { path: module.path.clone(), dir: canonical(&at.dir), go_mod: canonical(&at.go_mod) })
     });
     let dir = canonical(&raw.dir);
     match &module {
         Some((false, _)) => return None,
-        // A vendored package may name the local module that it was copied from, but is not built from that.
-        Some((true, module)) if !dir.starts_with(&module.dir) => return None,
         None if raw.dir.iter().any(|part| part == "vendor") => return None,
         _ => {}
     }

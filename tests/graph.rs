@@ -1,0 +1,93 @@
+//! Saves of packages that several programs share, also while it is being found out who contains what.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::support::{Project, Up, is};
+
+/// `api` and `beacon` in a workspace with the module `lib`, which `beacon` imports.
+fn workspace() -> Project {
+    let project = Project::tiny(&["api", "beacon"], "");
+    for name in ["api", "beacon"] {
+        project.write(&format!("{name}/go.mod"), &format!("module example.com/{name}\n\ngo 1.21\n"));
+    }
+    project.write("go.work", "go 1.21\n\nuse (\n\t./api\n\t./beacon\n\t./lib\n)\n");
+    project.write("lib/go.mod", "module example.com/lib\n\ngo 1.21\n");
+    save_shared(&project, "one");
+    import_shared(&project, "beacon");
+    project
+}
+
+fn save_shared(project: &Project, answer: &str) {
+    project.write("lib/shared/shared.go", &format!("package shared\n\nconst Answer = {answer:?}\n"));
+}
+
+fn import_shared(project: &Project, service: &str) {
+    let source = "package main\n\nimport \"example.com/lib/shared\"\n\nconst answer = shared.Answer\n";
+    project.write(&format!("{service}/answer.go"), source);
+}
+
+/// Waits until both services run and every save is seen.
+fn until_watching(up: &mut Up) {
+    up.until_all_ready(&["api", "beacon"]);
+    if !up.seen.iter().any(|seen| seen["event"] == "watching") {
+        up.until("watching", |seen| seen["event"] == "watching");
+    }
+}
+
+#[test]
+fn a_save_in_a_package_that_is_just_becoming_part_of_a_program_is_built() {
+    let project = workspace();
+    let gate = project.beside("gate");
+    let real = std::env::var("PATH").unwrap();
+    let wrapper = format!(
+        "#!/bin/sh\nPATH='{real}'\nif [ \"$1\" = list ]; then while [ -e '{}' ]; do sleep 0.01; done; fi\nexec go \"$@\"\n",
+        gate.display()
+    );
+    fs::create_dir(project.beside("bin")).unwrap();
+    fs::write(project.beside("bin/go"), wrapper).unwrap();
+    fs::set_permissions(project.beside("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = project.hotwatch(&["up", "--json"]);
+    command.env("PATH", format!("{}:{real}", project.beside("bin").display()));
+    let mut up = Up::start(command);
+    until_watching(&mut up);
+
+    fs::write(&gate, "").unwrap();
+    import_shared(&project, "api");
+    up.until_event("restarted", "api");
+    save_shared(&project, "two");
+    up.until_event("restarted", "beacon");
+    fs::remove_file(&gate).unwrap();
+    up.until("api with what was saved meanwhile", |seen| is(seen, "restarted", "api"));
+    assert!(project.answer("api").contains("two"));
+    up.stop();
+}
+
+#[test]
+fn a_package_may_be_a_link_that_leads_out_of_its_module() {
+    let project = workspace();
+    symlink(project.path("lib/shared"), project.path("api/linked")).unwrap();
+    let source = "package main\n\nimport shared \"example.com/api/linked\"\n\nconst answer = shared.Answer\n";
+    project.write("api/answer.go", source);
+    let mut up = project.up();
+    until_watching(&mut up);
+    save_shared(&project, "two");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").contains("two"));
+
+    // One that appears later, and leads out of the project.
+    fs::create_dir(project.beside("elsewhere")).unwrap();
+    let elsewhere = |answer| {
+        let source = format!("package shared\n\nconst Answer = {answer:?}\n");
+        fs::write(project.beside("elsewhere/shared.go"), source).unwrap();
+    };
+    elsewhere("three");
+    symlink(project.beside("elsewhere"), project.path("api/outside")).unwrap();
+    project.write("api/answer.go", &source.replace("linked", "outside"));
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").contains("three"));
+    elsewhere("four");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").contains("four"));
+    up.stop();
+}
