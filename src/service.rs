@@ -40,6 +40,9 @@ pub struct Surroundings {
     pub rank: usize,
     /// Where the debugger listens under which it runs, if it runs under one.
     pub debugger: Option<u16>,
+    /// How often the configuration had changed when it was started. Of two services with one name, which come
+    /// one after the other, it tells who is who.
+    pub round: u64,
     /// Flags of the go command that the environment sets, as `go env GOFLAGS` tells.
     pub goflags: String,
     /// Where facts go.
@@ -50,6 +53,7 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct Service {
     name: Name,
+    round: u64,
     inputs: Sender<Input>,
     thread: Option<JoinHandle<()>>,
 }
@@ -62,7 +66,7 @@ impl Service {
         report: impl Fn(Report) + Send + 'static,
     ) -> Service {
         let (inputs, received) = unbounded();
-        let name = config.name.clone();
+        let (name, round) = (config.name.clone(), surroundings.round);
         let actor = Actor {
             machine: Machine::new(timing(&config, surroundings.cooldown)),
             steps: (0..config.pre_build.len()).collect(),
@@ -80,12 +84,17 @@ impl Service {
             surroundings,
         };
         let thread = std::thread::spawn(move || actor.run());
-        Service { name, inputs, thread: Some(thread) }
+        Service { name, round, inputs, thread: Some(thread) }
     }
 
     /// Its name.
     pub fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// Whether it is the one of this name that was started in `round`.
+    pub fn is(&self, name: &Name, round: u64) -> bool {
+        (&self.name, self.round) == (name, round)
     }
 
     /// Gives it something to react to.

@@ -58,6 +58,7 @@ fn only_the_services_whose_settings_changed_are_touched() {
     let before = up.seen.len();
     project.write(".env", "GREETING=goodbye\n");
     for service in ["a", "b", "beacon"] {
+        // In any order.
         if up.count(before, "restarted", service) == 0 {
             up.until_event("restarted", service);
         }
@@ -140,6 +141,26 @@ fn services_join_and_leave_while_others_run() {
     assert!(status.success());
     let stopped = rest.iter().filter(|seen| seen["event"] == "stopped").map(|seen| seen["service"].clone());
     assert_eq!(stopped.collect::<Vec<_>>(), ["beacon", "renamed", "a"]);
+}
+
+#[test]
+fn a_service_that_leaves_is_not_taken_for_the_one_of_its_name_that_joins() {
+    let (project, mut up) = three();
+    edit(&project, "NAME = \"b\"", "NAME = \"b\", SLOW_TERM = \"1\"");
+    up.until_event("restarted", "b");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    let [start, end] =
+        ["b", "beacon"].map(|name| config.find(&format!("[[service]]\nname = \"{name}\"")).unwrap());
+    project.write("hotwatch.toml", &format!("{}{}", &config[..start], &config[end..]));
+    up.until_notice("no longer in the configuration");
+    project.write("hotwatch.toml", &config);
+    up.until_notice("new in the configuration");
+    up.until_event("ready", "b");
+    let (status, rest) = up.stop();
+    assert!(status.success());
+    assert!(rest.iter().any(|seen| seen["line"] == "graceful"));
+    let stopped = rest.iter().filter(|seen| seen["event"] == "stopped").map(|seen| seen["service"].clone());
+    assert_eq!(stopped.collect::<Vec<_>>(), ["beacon", "b", "a"]);
 }
 
 #[test]

@@ -29,8 +29,8 @@ pub struct Means {
 }
 
 impl Means {
-    /// Starts the service number `index` of `config`.
-    pub fn service(&self, config: &Config, index: usize) -> Service {
+    /// Starts the service number `index` of `config`; `round` tells it from one of the same name before.
+    pub fn service(&self, config: &Config, index: usize, round: u64) -> Service {
         let service = &config.services[index];
         let debugger = self.debugged.get(&service.name).copied();
         if let Some(advice) = debugger.and_then(|_| debug::advice(service)) {
@@ -42,12 +42,13 @@ impl Means {
             slots: self.slots.clone(),
             rank: index,
             debugger,
+            round,
             goflags: self.goflags.clone(),
             tell: self.tell.clone(),
         };
         let (events, name) = (self.events.clone(), service.name.clone());
         // The loop outlives its services.
-        let report = move |report| drop(events.send(Event::Service(name.clone(), report)));
+        let report = move |report| drop(events.send(Event::Service(name.clone(), round, report)));
         Service::start(service.clone(), surroundings, report)
     }
 

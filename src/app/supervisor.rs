@@ -31,8 +31,8 @@ const MENTION_WAITING: Duration = Duration::from_secs(2);
 /// What the loop hears of, besides the watcher.
 #[derive(Debug)]
 pub enum Event {
-    /// A service reports.
-    Service(Name, Report),
+    /// The service of this name that was started for this configuration reports.
+    Service(Name, u64, Report),
     /// The user, or the system, asks to end.
     Signal(Termination),
     /// The go command has answered; the number is that of the configuration.
@@ -92,7 +92,7 @@ impl Supervisor {
             watch,
             order: Order::new(config.services.iter().map(|service| service.depends_on.clone())),
             mention_waiting: Some(Instant::now() + MENTION_WAITING),
-            services: (0..config.services.len()).map(|index| means.service(&config, index)).collect(),
+            services: (0..config.services.len()).map(|index| means.service(&config, index, 0)).collect(),
             config,
             round: 0,
             tell: means.tell.clone(),
@@ -117,7 +117,7 @@ impl Supervisor {
             let timer = deadline.map_or_else(never, at);
             select! {
                 recv(heard) -> event => match event {
-                    Ok(Event::Service(name, report)) => self.report(&name, report),
+                    Ok(Event::Service(name, round, report)) => self.report(&name, round, report),
                     Ok(Event::Signal(signal)) => self.signal(signal),
                     Ok(Event::Listed(round, listed)) if self.phase == Phase::Running && round == self.round => {
                         self.saves.listed(listed, &self.watch, &self.services);
@@ -221,7 +221,7 @@ impl Supervisor {
                 // The same name may have left a moment ago.
                 self.leaving.retain(|leaving| *leaving.name() != config.name);
                 self.tell.notice(Some(&config.name), Level::Info, "new in the configuration");
-                self.services.push(self.means.service(&new, index));
+                self.services.push(self.means.service(&new, index, self.round));
                 continue;
             };
             order.resume(index, &self.order, before);
@@ -247,10 +247,10 @@ impl Supervisor {
         (self.order, self.config) = (order, new);
     }
 
-    fn report(&mut self, name: &Name, report: Report) {
-        let Some(index) = self.services.iter().position(|service| service.name() == name) else {
+    fn report(&mut self, name: &Name, round: u64, report: Report) {
+        let Some(index) = self.services.iter().position(|service| service.is(name, round)) else {
             if report == Report::Stopped {
-                self.leaving.retain(|service| service.name() != name);
+                self.leaving.retain(|service| !service.is(name, round));
                 if self.phase == Phase::Running {
                     self.launch();
                 }
@@ -333,7 +333,7 @@ impl Supervisor {
     }
 
     fn kill(&mut self, now: Instant) {
-        self.services.iter().for_each(|service| service.send(Input::Kill));
+        self.services.iter().chain(&self.leaving).for_each(|service| service.send(Input::Kill));
         self.phase = Phase::Killing(now + KILL_GRACE);
     }
 
