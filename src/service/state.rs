@@ -109,6 +109,8 @@ pub struct Machine {
     settled: bool,
     /// Whether to restart even if the next binary is the same program.
     must_restart: bool,
+    /// New settings, saved then, that the process takes over when the build has ended that is due anyway.
+    settings: Option<Instant>,
     /// A new binary waits to be started, for a save noticed then.
     fresh: Option<Option<Instant>>,
     process: Process,
@@ -140,6 +142,7 @@ impl Machine {
             cancels: 0,
             settled: true,
             must_restart: false,
+            settings: None,
             split: Split::default(),
             stopping: None,
             fresh: None,

@@ -19,6 +19,7 @@ impl Machine {
     fn back_to_last_build(&mut self) {
         self.since = None;
         self.cancels = 0;
+        self.take_over_settings();
         let reason = "the content is back to what the last build read; nothing to do".to_owned();
         self.tell(Event::Verdict { rung: Rung::Nothing, reason });
     }
@@ -115,7 +116,20 @@ impl Machine {
                 last.repeated = false;
             }
             self.cancel();
-        } else if self.last_build.is_some_and(|last| last.succeeded) {
+        } else {
+            self.settings.get_or_insert(since);
+            if self.build.is_none() && !self.is_stale() {
+                self.take_over_settings();
+            }
+        }
+    }
+
+    /// Starts anew what was built last, if new settings are waiting for that.
+    fn take_over_settings(&mut self) {
+        let runs = !matches!(self.process, Process::None);
+        if let Some(since) = self.settings.take()
+            && (runs || self.last_build.is_some_and(|last| last.succeeded))
+        {
             self.renew(since);
         }
     }
@@ -194,10 +208,12 @@ impl Machine {
                 if made != Made::Nothing {
                     self.tell(Event::Build { ok: true, ms, failure: Failure::default() });
                 }
+                self.settings = None;
                 self.made(made, build.since, ms);
             }
             Err(failure) => {
                 self.tell(Event::Build { ok: false, ms, failure });
+                self.take_over_settings();
                 let reason = match self.process {
                     Process::Running { pid, .. } => format!("PID {pid} keeps running what was built before"),
                     Process::Starting { .. } | Process::Ending { asked: true, .. } => {

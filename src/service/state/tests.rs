@@ -496,3 +496,42 @@ fn who_is_held_builds_but_starts_later() {
     assert_eq!(bench.machine.deadline(), None);
     assert_eq!(bench.give(1500, Input::Hold(false)), "Terminate");
 }
+
+#[test]
+fn new_settings_and_a_save_are_one_restart() {
+    let config = "[[service]]\nname = \"a\"\n";
+    let root = std::path::Path::new("/tmp").canonicalize().unwrap();
+    let config = crate::config::parse(config, "hotwatch.toml".as_ref(), &root, &|_| None).unwrap();
+    let settings = |bench: &mut Bench, at: u64, how: Renewal| {
+        let config = Box::new(config.services[0].clone());
+        let since = bench.start + Duration::from_millis(at);
+        bench.give(at, Input::Reconfigured { config, how, since })
+    };
+    // Alone.
+    let mut bench = Bench::running();
+    assert_eq!(settings(&mut bench, 1000, Renewal::Restart), "Terminate");
+    // With a save: after its build, the same program or not.
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    assert_eq!(settings(&mut bench, 1001, Renewal::Restart), "");
+    assert_eq!(bench.give(1300, Input::Built(Ok(Made::Same))), "built:true Terminate");
+    assert_eq!(bench.give(1310, Input::Gone { pid: 0 }), "stopped:1 Start");
+    assert_eq!(bench.give(1312, Input::Started { pid: 2 }), "started:2 report:Started");
+    assert_eq!(bench.give(1320, Input::Ready { pid: 0 }), "ready:8 restarted:Some(1):2:320 report:Ready");
+    // With one that cannot be built, or could not before: what was built before takes them over.
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    settings(&mut bench, 1001, Renewal::Restart);
+    let failed = bench.give(1300, Input::Built(Err(Failure::default())));
+    assert_eq!(failed, "built:false verdict:Nothing Terminate");
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1300, Input::Built(Err(Failure::default())));
+    assert_eq!(settings(&mut bench, 1400, Renewal::Restart), "Terminate");
+    // A build that has ended before its save was complete cannot be cancelled any more.
+    let mut bench = Bench::running();
+    let since = bench.now();
+    bench.give(1000, Input::Changed(Changed { settled: false, ..whole(digest("a"), since) }));
+    bench.give(1050, Input::Built(Ok(Made::New)));
+    assert_eq!(settings(&mut bench, 1060, Renewal::Rebuild), "Build");
+}
