@@ -139,7 +139,8 @@ impl Saves {
         if paths.is_empty() {
             return;
         }
-        self.debounce.push(changed.at, paths.iter().cloned());
+        let at = if self.debounce.is_checkout() { Instant::now() } else { changed.at };
+        self.debounce.push(at, paths.iter().cloned());
         if !self.is_held() {
             self.begin_early(changed.at, &paths, services);
         }
