@@ -13,4 +13,5 @@ mod saves;
 mod settings;
 mod stopping;
 mod support;
+mod table;
 mod verbs;
