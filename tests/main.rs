@@ -5,6 +5,7 @@
 
 mod architecture;
 mod builds;
+mod explain;
 mod init;
 mod input;
 mod limits;
