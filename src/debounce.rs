@@ -12,6 +12,9 @@ pub const LONGEST: Duration = Duration::from_millis(200);
 /// The longest a batch is held for a checkout; a lock file that stays longer was left behind.
 pub const LONGEST_HELD: Duration = Duration::from_secs(10);
 
+/// The longest that it takes to hear of everything that a checkout has written, once that has ended.
+const LONGEST_AFTER: Duration = Duration::from_secs(2);
+
 /// Gathers events; one per watcher.
 #[derive(Debug)]
 pub struct Debounce {
@@ -23,6 +26,12 @@ pub struct Debounce {
 struct Open {
     batch: Batch,
     closes: Instant,
+    /// When it closes at the latest, although events keep coming.
+    latest: Instant,
+    /// Whether it was last seen held.
+    held: bool,
+    /// Whether it was ever held.
+    is_checkout: bool,
 }
 
 /// What happened between the first event and the silence after the last.
@@ -47,11 +56,23 @@ impl Debounce {
 
     /// Takes in events that were read at `at`.
     pub fn push(&mut self, at: Instant, paths: impl IntoIterator<Item = PathBuf>) {
-        let open = self
-            .open
-            .get_or_insert_with(|| Open { batch: Batch { since: at, paths: BTreeSet::new() }, closes: at });
+        let latest = at + LONGEST.max(self.quiet);
+        let batch = || Batch { since: at, paths: BTreeSet::new() };
+        let open = self.open.get_or_insert_with(|| Open {
+            batch: batch(),
+            closes: at,
+            latest,
+            held: false,
+            is_checkout: false,
+        });
         open.batch.paths.extend(paths);
-        open.closes = (at + self.quiet).min(open.batch.since + LONGEST.max(self.quiet)).max(open.closes);
+        open.closes = (at + self.quiet).min(open.latest).max(open.closes);
+    }
+
+    /// Whether the open batch is, or was, held for a checkout. That makes more events than can be taken in as they
+    /// are read, so silence is to be counted from when they are taken in.
+    pub fn is_checkout(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.is_checkout)
     }
 
     /// When the open batch closes, as far as is known now.
@@ -67,8 +88,12 @@ impl Debounce {
     /// The batch, if it is due. `held` says whether a checkout is under way.
     pub fn close(&mut self, now: Instant, held: impl FnOnce() -> bool) -> Option<Batch> {
         let open = self.open.as_mut().filter(|open| open.closes <= now)?;
-        if now < open.batch.since + LONGEST_HELD && held() {
+        let is_held = now < open.batch.since + LONGEST_HELD && held();
+        open.is_checkout |= is_held;
+        // What a checkout has written last may be read after its end: silence counts from there.
+        if std::mem::replace(&mut open.held, is_held) || is_held {
             open.closes = now + self.quiet.max(Duration::from_millis(1));
+            open.latest = now + LONGEST_AFTER.max(self.quiet);
             return None;
         }
         self.open.take().map(|open| open.batch)

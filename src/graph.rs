@@ -16,8 +16,9 @@ use listed::Listed;
 pub struct Listing {
     /// Packages, in any order.
     pub packages: Vec<Package>,
-    /// The `go.work` that applies.
-    pub workspace: Option<PathBuf>,
+    /// The `go.work` that applies, if one does, and the `go.mod` of every module in it: together they decide
+    /// which modules each program of the workspace is made of, and none is built while one of them is broken.
+    pub workspace: Vec<PathBuf>,
     /// For which system and with which tags it was listed.
     pub context: Context,
 }

@@ -6,6 +6,7 @@
 mod architecture;
 mod builds;
 mod debugging;
+mod explain;
 mod graph;
 mod init;
 mod input;
@@ -15,4 +16,5 @@ mod saves;
 mod settings;
 mod stopping;
 mod support;
+mod table;
 mod verbs;

@@ -29,6 +29,8 @@ struct Unchanged {
     idle: Vec<(String, Idle)>,
     /// Whether any of them counts.
     counts: bool,
+    /// Whether any of those is nothing that a step before a build writes.
+    by_hand: bool,
 }
 
 /// What becomes of saves.
@@ -141,7 +143,8 @@ impl Saves {
         if paths.is_empty() {
             return;
         }
-        self.debounce.push(changed.at, paths.iter().cloned());
+        let at = if self.debounce.is_checkout() { Instant::now() } else { changed.at };
+        self.debounce.push(at, paths.iter().cloned());
         if !self.is_held() {
             self.begin_early(changed.at, &paths, services);
         }
@@ -248,9 +251,12 @@ impl Saves {
                     Rung::Nothing,
                     format!("only comments or formatting changed in {names}; nothing to do"),
                 );
-                service.send(Input::Touched { since });
+                service.send(Input::Touched { since, generated: false });
             }
-            Lead::Idle(idle) => verdict(Rung::Nothing, idle_words(&names, idle)),
+            Lead::Idle(idle) => {
+                verdict(Rung::Nothing, idle_words(&names, idle));
+                service.send(Input::Beside { since });
+            }
         }
     }
 
@@ -266,6 +272,7 @@ impl Saves {
                     Some(idle) => one.idle.push((shown, idle)),
                     None => {
                         one.counts = true;
+                        one.by_hand |= !self.plan.part(service, path).generated;
                         // What came and went within the batch is nothing to tell of, but may have been read too.
                         one.same.extend(there.then_some(shown));
                     }
@@ -284,7 +291,7 @@ impl Saves {
                 verdict(idle_words(&plan::list(&names), *idle));
             }
             if one.counts {
-                service.send(Input::Touched { since: batch.since });
+                service.send(Input::Touched { since: batch.since, generated: !one.by_hand });
             }
         }
     }

@@ -25,6 +25,9 @@ const KILL_GRACE: Duration = Duration::from_secs(2);
 /// A signal that comes this soon after the first is the same one, relayed by somebody.
 const SAME_SIGNAL: Duration = Duration::from_millis(300);
 
+/// How many words of the watcher are taken in before a batch closes. A checkout makes some thousands.
+const HEARD_AT_ONCE: usize = 10_000;
+
 /// When waiting for dependencies is first mentioned; then again after five times as long.
 const MENTION_WAITING: Duration = Duration::from_secs(2);
 
@@ -149,6 +152,9 @@ impl Supervisor {
     fn tick(&mut self, now: Instant) {
         match self.phase {
             Phase::Running => {
+                // What was told before a batch is due belongs to it, however long it takes to hear of it.
+                let told: Vec<Told> = self.watch.telling().try_iter().take(HEARD_AT_ONCE).collect();
+                told.into_iter().for_each(|told| self.told(told));
                 if let Some(since) = self.saves.tick(now, &mut self.order, &self.services) {
                     self.reconfigure(since);
                 }

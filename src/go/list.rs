@@ -6,7 +6,7 @@ mod answer;
 mod query;
 
 use std::io::{BufReader, Read};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -100,7 +100,13 @@ impl Running {
 /// What the go command says when it can list nothing at all: it is missing, or `go.mod` is broken. A package
 /// that cannot be found or parsed is no error; it stands in the listing.
 pub fn list(query: &Query, running: &Running) -> Result<Listing, String> {
-    let workspace = PathBuf::from(running.text(query, &["env", "GOWORK"])?);
+    let mut workspace = running.text(query, &["env", "GOWORK"])?;
+    // It is empty, or `off`, where there is none.
+    if Path::new(&workspace).is_absolute() {
+        workspace += &format!("\n{}", running.text(query, &["list", "-m", "-f", "{{.GoMod}}"])?);
+    } else {
+        workspace.clear();
+    }
     // Any package will do; this one is always there.
     let mut args = vec!["list", "-find", "-f", CONTEXT];
     args.extend(query.flags.iter().map(String::as_str));
@@ -119,7 +125,7 @@ pub fn list(query: &Query, running: &Running) -> Result<Listing, String> {
         kept.map(|raw| raw.map(|raw| package(raw, query))).collect::<Result<Vec<_>, _>>()
     })?;
     let packages = packages.map_err(|error| format!("`go list` answers something else: {error}"))?;
-    let workspace = Some(workspace).filter(|file| file.is_absolute()).map(|file| canonical(&file));
+    let workspace = workspace.lines().map(|file| canonical(Path::new(file))).collect();
     Ok(Listing { packages, workspace, context })
 }
 

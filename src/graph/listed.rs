@@ -24,7 +24,7 @@ pub(super) struct Listed {
     pub(super) linked: HashMap<PathBuf, usize>,
     /// Files that build constraints leave out, as far as is known.
     pub(super) excluded: BTreeSet<PathBuf>,
-    pub(super) workspace: Option<PathBuf>,
+    pub(super) workspace: Vec<PathBuf>,
     pub(super) context: Context,
 }
 
@@ -78,9 +78,10 @@ impl Listed {
             module_files.insert(module.go_mod.with_extension("sum"));
             module_files.insert(module.dir.join("vendor/modules.txt"));
         }
-        if let Some(workspace) = &self.workspace {
-            module_files.insert(workspace.clone());
-            module_files.insert(workspace.with_extension("work.sum"));
+        for file in &self.workspace {
+            let is_work = file.extension().is_some_and(|extension| extension == "work");
+            module_files.insert(file.with_extension(if is_work { "work.sum" } else { "sum" }));
+            module_files.insert(file.clone());
         }
         let mut hasher = DefaultHasher::new();
         for package in members.iter().map(|&id| &self.packages[id]) {

@@ -1,7 +1,7 @@
 //! What a batch leads to, service by service, and how two parts of a batch add up.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Why a file that belongs to a package of a program is not built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +54,10 @@ impl Outcome {
     /// Takes in what a later part of the same batch leads to.
     pub fn absorb(&mut self, later: Outcome) {
         later.affected.into_iter().for_each(|one| self.absorb_one(one));
+        for one in &mut self.affected {
+            let mut named = HashSet::new();
+            one.paths.retain(|path| named.insert(path.clone()));
+        }
         self.steps.extend(later.steps);
         self.relist.extend(later.relist);
     }
@@ -65,9 +69,7 @@ impl Outcome {
         // What leads to nothing is not worth a word beside what leads to something.
         match later.lead.weight().cmp(&one.lead.weight()) {
             Ordering::Greater => one.paths = later.paths,
-            Ordering::Equal => one
-                .paths
-                .extend(later.paths.into_iter().filter(|path| !one.paths.contains(path)).collect::<Vec<_>>()),
+            Ordering::Equal => one.paths.extend(later.paths),
             Ordering::Less => {}
         }
         one.lead = one.lead.and(later.lead);

@@ -43,8 +43,11 @@ pub enum Input {
         since: Instant,
     },
     /// A save, noticed at `since`, that left all content as it was. A build that ran meanwhile may have read it
-    /// half-written all the same.
-    Touched { since: Instant },
+    /// half-written all the same, unless it was `generated`: written by a step before a build, as far as is known.
+    Touched { since: Instant, generated: bool },
+    /// A save, noticed at `since`, of a file that is not built in but that the go command looks at: it builds
+    /// nothing where the head of a test is no Go.
+    Beside { since: Instant },
     /// The build has begun; before, it may have waited for others.
     Building,
     /// A step before the build has to run, since its inputs changed.

@@ -190,7 +190,8 @@ impl Machine {
             Input::Generated { digest, since } => self.generated(now, digest, since),
             Input::Reconfigured { how: Renewal::None, .. } => {}
             Input::Reconfigured { how, since, .. } => self.reconfigured(how == Renewal::Rebuild, since),
-            Input::Touched { since } => self.touched(since),
+            Input::Touched { since, generated } => self.touched(since, generated),
+            Input::Beside { since } => self.beside(since),
             Input::Building => {
                 if let Some(build) = self.build.as_mut().filter(|build| !build.cancelled) {
                     build.begun = Some(Begun { at: now, mention: now + LONG_BUILD });

@@ -56,6 +56,18 @@ impl Project {
         project
     }
 
+    /// A copy of the fixture `workspace` on free ports, with `top` at the head of its config file; see its README.
+    pub fn workspace(top: &str) -> Project {
+        let project = Project::new();
+        copy(&fixture("workspace"), &project.root());
+        let mut config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+        for (old, new) in ["20101", "20102", "20103"].iter().zip(free_ports(3)) {
+            config = config.replace(old, &new.to_string());
+        }
+        project.write("hotwatch.toml", &format!("log_dir = {:?}\n{top}\n{config}", project.log_dir()));
+        project
+    }
+
     /// The project's directory.
     pub fn root(&self) -> PathBuf {
         self.dir.path().join("project")
@@ -81,6 +93,29 @@ impl Project {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
+    }
+
+    /// Adds `text` to the end of a file of the project.
+    pub fn append(&self, name: &str, text: &str) {
+        let before = fs::read_to_string(self.path(name)).unwrap();
+        self.write(name, &(before + text));
+    }
+
+    /// Replaces `from`, which must be there, in a file of the project.
+    pub fn edit(&self, name: &str, from: &str, to: &str) {
+        let before = fs::read_to_string(self.path(name)).unwrap();
+        assert!(before.contains(from), "no `{from}` in {name}");
+        self.write(name, &before.replace(from, to));
+    }
+
+    /// Moves a file or directory of the project.
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    /// Removes a file of the project.
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
     }
 
     /// The content of a log file.

@@ -134,13 +134,14 @@ impl Machine {
         }
     }
 
-    pub(super) fn touched(&mut self, since: Instant) {
+    pub(super) fn touched(&mut self, since: Instant, generated: bool) {
         if let Some(build) = &mut self.build {
-            build.mixed |= !build.repeats;
+            // The compiler comes after the generator.
+            build.mixed |= !build.repeats && !generated;
             return;
         }
         let Some(last) = &mut self.last_build else { return };
-        if last.repeated && since <= last.at + NOTICED_LATE {
+        if (last.repeated || generated) && since <= last.at + NOTICED_LATE {
             return;
         }
         if since <= last.at || !last.succeeded {
@@ -150,6 +151,16 @@ impl Machine {
         } else if matches!(self.process, Process::None) {
             // It has ended by itself, and the user asks for it again.
             self.renew(since);
+        }
+    }
+
+    pub(super) fn beside(&mut self, since: Instant) {
+        if self.build.is_none()
+            && let Some(last) = self.last_build.as_mut().filter(|last| !last.succeeded)
+        {
+            // It may have been what the build failed for.
+            last.certain = false;
+            self.since.get_or_insert(since);
         }
     }
 

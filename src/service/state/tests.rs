@@ -185,7 +185,7 @@ fn a_build_during_which_something_was_saved_is_followed_by_another() {
     let mut bench = Bench::running();
     bench.save(1000, "a");
     let since = bench.now();
-    assert_eq!(bench.give(1050, Input::Touched { since }), "");
+    assert_eq!(bench.give(1050, touched(since)), "");
     assert_eq!(bench.give(1300, Input::Built(Ok(Made::New))), "built:true Terminate Build");
     bench.give(1310, Input::Gone { pid: 0 });
     bench.give(1311, Input::Started { pid: 2 });
@@ -199,8 +199,8 @@ fn a_build_during_which_something_was_saved_is_followed_by_another() {
     bench.give(3111, Input::Started { pid: 3 });
     let at = |ms| bench.start + Duration::from_millis(ms);
     let (during, later) = (at(3090), at(3400));
-    assert_eq!(bench.give(3500, Input::Touched { since: later }), "");
-    assert_eq!(bench.give(3501, Input::Touched { since: during }), "Build");
+    assert_eq!(bench.give(3500, touched(later)), "");
+    assert_eq!(bench.give(3501, touched(during)), "Build");
 }
 
 #[test]
@@ -212,11 +212,11 @@ fn a_build_that_writes_its_own_sources_again_does_not_go_round_in_circles() {
         for round in 1..10 {
             let at = 1000 + round * 1000;
             let since = bench.start + Duration::from_millis(at);
-            bench.give(at, Input::Touched { since });
+            bench.give(at, touched(since));
             let ended = bench.give(at + 5, Input::Built(result.clone()));
             // Its last write is noticed a moment after its end.
             let since = bench.start + Duration::from_millis(at + 10);
-            let late = bench.give(at + 10, Input::Touched { since });
+            let late = bench.give(at + 10, touched(since));
             builds += (ended + &late).matches("Build").count();
             if bench.machine.build.is_none() {
                 break;
@@ -227,20 +227,49 @@ fn a_build_that_writes_its_own_sources_again_does_not_go_round_in_circles() {
     }
 }
 
+fn touched(since: Instant) -> Input {
+    Input::Touched { since, generated: false }
+}
+
+#[test]
+fn what_a_generator_writes_again_is_its_own_work() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    let again = |bench: &Bench, at| Input::Touched {
+        since: bench.start + Duration::from_millis(at),
+        generated: true,
+    };
+    assert_eq!(bench.give(1050, again(&bench, 1050)), "");
+    bench.give(1100, Input::Built(Ok(Made::Same)));
+    assert_eq!(bench.give(1120, again(&bench, 1120)), "");
+    assert!(bench.machine.build.is_none());
+}
+
+#[test]
+fn what_is_not_built_in_builds_again_only_what_failed() {
+    let mut bench = Bench::running();
+    let beside = |bench: &Bench, at| Input::Beside { since: bench.start + Duration::from_millis(at) };
+    assert_eq!(bench.give(900, beside(&bench, 900)), "");
+    bench.save(1000, "a");
+    assert_eq!(bench.give(1050, beside(&bench, 1050)), "");
+    bench.give(1100, Input::Built(Err(Failure::default())));
+    assert_eq!(bench.give(2000, beside(&bench, 2000)), "Build");
+}
+
 #[test]
 fn a_save_without_a_change_builds_again_what_failed_and_starts_again_what_ended() {
     let mut bench = Bench::running();
     bench.save(1000, "a");
     bench.give(1100, Input::Built(Err(Failure::default())));
     let since = bench.start + Duration::from_millis(2000);
-    assert_eq!(bench.give(2000, Input::Touched { since }), "Build");
+    assert_eq!(bench.give(2000, touched(since)), "Build");
     bench.give(2100, Input::Built(Ok(Made::New)));
     bench.give(2110, Input::Gone { pid: 0 });
     bench.give(2111, Input::Started { pid: 2 });
     bench.give(3000, Input::Exited { pid: 2, exit: Exit::Code(1) });
     bench.give(3001, Input::Gone { pid: 2 });
     let since = bench.start + Duration::from_millis(4000);
-    assert_eq!(bench.give(4000, Input::Touched { since }), "Start");
+    assert_eq!(bench.give(4000, touched(since)), "Start");
 }
 
 #[test]
