@@ -89,6 +89,27 @@ fn only_the_services_whose_settings_changed_are_touched() {
 }
 
 #[test]
+fn an_env_file_may_lie_elsewhere_and_be_a_link() {
+    let (project, mut up) = three();
+    fs::write(project.beside("shared.env"), "GREETING=shared\n").unwrap();
+    fs::write(project.beside("real.env"), "GREETING=real\n").unwrap();
+    std::os::unix::fs::symlink(project.beside("real.env"), project.path("link.env")).unwrap();
+    let greets = |up: &mut Up, greeting: &str| {
+        up.until_event("restarted", "b");
+        assert_eq!(project.answer("b"), format!("one {greeting}"));
+    };
+    edit(&project, "[\".env\"]", "[\"../shared.env\"]");
+    greets(&mut up, "shared");
+    fs::write(project.beside("shared.env"), "GREETING=edited\n").unwrap();
+    greets(&mut up, "edited");
+    edit(&project, "[\"../shared.env\"]", "[\"link.env\"]");
+    greets(&mut up, "real");
+    fs::write(project.beside("real.env"), "GREETING=again\n").unwrap();
+    greets(&mut up, "again");
+    up.stop();
+}
+
+#[test]
 fn a_broken_edit_is_told_and_ignored_until_it_is_mended() {
     let (project, mut up) = three();
     let before = up.seen.len();

@@ -3,8 +3,8 @@
 //! environment and the files read so far, in the order that `env_override` asks for. hotwatch's own environment
 //! is never changed.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// The variables of env files, in layers.
 pub struct Layers<'a> {
@@ -162,6 +162,13 @@ fn syntax_error(text: &str, bad: &str, shown: &str) -> EnvError {
 /// The number of the first line that contains `part`.
 fn line_of(text: &str, part: &str) -> usize {
     text.lines().position(|line| line.contains(part)).map_or(1, |index| index + 1)
+}
+
+/// Where changes of the file `path` show: canonical, but for a link it may be itself, and what that leads to.
+pub(super) fn places(path: &Path) -> BTreeSet<PathBuf> {
+    let dir = path.parent().and_then(|dir| dir.canonicalize().ok());
+    let itself = dir.zip(path.file_name()).map(|(dir, name)| dir.join(name));
+    itself.into_iter().chain(path.canonicalize()).collect()
 }
 
 #[cfg(test)]

@@ -67,9 +67,10 @@ impl Source<'_> {
             return Err(self.error(0, "no `[[service]]`; add one with at least a `name` and a `dir`"));
         }
         let mut layers = env::Layers::new(environment, parsed.env_override);
-        let files = parsed.env_files.iter().map(|name| root.join(name)).collect();
+        let mut files = Vec::new();
         for name in &parsed.env_files {
             layers.read(&root.join(name), name)?;
+            files.extend(env::places(&root.join(name)));
         }
         let mut variables = layers.into_variables();
         variables.extend(parsed.env);
