@@ -6,6 +6,7 @@ pub mod command;
 mod diagnostic;
 pub mod list;
 pub mod mains;
+mod modules;
 mod run;
 pub mod slots;
 

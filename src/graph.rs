@@ -16,6 +16,8 @@ use listed::Listed;
 pub struct Listing {
     /// Packages, in any order.
     pub packages: Vec<Package>,
+    /// Modules in which packages may lie that are missing.
+    pub modules: Vec<Module>,
     /// The `go.work` that applies, if one does, and the `go.mod` of every module in it: together they decide
     /// which modules each program of the workspace is made of, and none is built while one of them is broken.
     pub workspace: Vec<PathBuf>,

@@ -32,8 +32,8 @@ struct Inputs {
     steps: Vec<Step>,
     /// Whether every Go source in its directory counts, as long as its program is not known.
     by_directory: bool,
-    /// Files that may keep it from being listed.
-    module_files: Vec<PathBuf>,
+    /// Files that say which modules there are, while no listing can.
+    module_files: BTreeSet<PathBuf>,
     /// Of what its program is made of. Without a listing it starts at nothing: only differences are ever looked
     /// at.
     program: Digest,
@@ -78,7 +78,7 @@ impl Plan {
             patterns: service.patterns.clone(),
             steps: service.pre_build.clone(),
             by_directory: service.build != Build::None && !listed.contains(&index),
-            module_files: Vec::new(),
+            module_files: BTreeSet::new(),
             program: Digest::default(),
             others: Digest::default(),
         };
@@ -111,13 +111,22 @@ impl Plan {
     /// Takes in a listing; see [`Graph::set`].
     pub fn list(&mut self, query: usize, listing: Listing, asked: &Asked) {
         self.graph.set(query, listing, asked);
+        asked.iter().for_each(|(service, _)| self.services[*service].module_files.clear());
     }
 
-    /// Counts every Go source in the directory of `service` from now on, since it cannot be listed; a change of
-    /// `module_files` may change that.
-    pub fn go_by_directory(&mut self, service: usize, module_files: Vec<PathBuf>) {
+    /// Counts every Go source in the directory of `service` as long as its program is not known.
+    pub fn go_by_directory(&mut self, service: usize) {
         self.services[service].by_directory = true;
-        self.services[service].module_files = module_files;
+    }
+
+    /// Takes note that `service` cannot be listed as long as these `module_files` are as they are.
+    pub fn cannot_list(&mut self, service: usize, module_files: &BTreeSet<PathBuf>) {
+        self.services[service].module_files.clone_from(module_files);
+    }
+
+    /// The files that were noted by [`Plan::cannot_list`].
+    pub fn module_files(&self, service: usize) -> &BTreeSet<PathBuf> {
+        &self.services[service].module_files
     }
 
     /// Whether the file `path` has to be looked at.
@@ -240,7 +249,7 @@ impl Plan {
             part.feeds |= inputs.steps.iter().any(|step| step.inputs.is_match(&owner.relative));
         }
         for (service, inputs) in self.services.iter().enumerate() {
-            if !self.graph.knows(service) && inputs.module_files.iter().any(|file| file == path) {
+            if inputs.module_files.contains(path) {
                 let part = parts.entry(service).or_default();
                 (part.program, part.is_module_file) = (true, true);
             }

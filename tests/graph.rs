@@ -91,3 +91,35 @@ fn a_package_may_be_a_link_that_leads_out_of_its_module() {
     assert!(project.answer("api").contains("four"));
     up.stop();
 }
+
+#[test]
+fn what_keeps_packages_from_being_listed_is_watched_until_it_is_mended() {
+    let project = workspace();
+    let lib = fs::read_to_string(project.path("lib/go.mod")).unwrap();
+    project.write("lib/go.mod", &format!("{lib}requir x\n"));
+    let mut up = project.up();
+    up.until_notice("cannot be listed");
+    up.until("watching", |seen| seen["event"] == "watching");
+    project.write("lib/go.mod", &lib);
+    up.until_all_ready(&["api", "beacon"]);
+    save_shared(&project, "two");
+    up.until_event("restarted", "beacon");
+    assert!(project.answer("beacon").contains("two"));
+
+    // A module that is used before it is there.
+    let work = fs::read_to_string(project.path("go.work")).unwrap();
+    project.write("go.work", &work.replace("./lib", "./lib\n\t./new"));
+    up.until("a failed build", |seen| is(seen, "build", "api") && seen["ok"] == false);
+    project.write("new/new.go", "package new\n\nconst Answer = \"new\"\n");
+    project.write("new/go.mod", "module example.com/new\n\ngo 1.21\n");
+    up.until("a build", |seen| is(seen, "build", "api") && seen["ok"] == true);
+    let source =
+        "package main\n\nimport shared \"example.com/new/missing\"\n\nconst answer = shared.Answer\n";
+    project.write("api/answer.go", source);
+    up.until("a failed build", |seen| is(seen, "build", "api") && seen["ok"] == false);
+    // A package that is imported before it is there, in a module from which nothing else is imported.
+    project.write("new/missing/missing.go", "package missing\n\nconst Answer = \"there\"\n");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").contains("there"));
+    up.stop();
+}

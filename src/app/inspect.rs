@@ -35,9 +35,10 @@ pub fn plan(config: &Config, say: impl Fn(&str)) -> Plan {
         let asked = lister.asked(listed.query);
         match listed.result {
             Ok(listing) => plan.list(listed.query, listing, asked),
-            Err(words) => {
+            Err(unlistable) => {
+                let words = unlistable.words;
                 for &(service, _) in asked {
-                    plan.go_by_directory(service, Vec::new());
+                    plan.go_by_directory(service);
                     let name = &config.services[service].name;
                     say(&format!("the packages of `{name}` cannot be listed: {words}"));
                 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crossbeam_channel::{Sender, unbounded};
 
 use crate::config::Service;
-use crate::go::list::{self, Query, Running};
+use crate::go::list::{self, Query, Running, Unlistable};
 use crate::graph::{Asked, Listing};
 
 /// The answer to a query.
@@ -17,7 +17,7 @@ pub struct Listed {
     /// Its number.
     pub query: usize,
     /// The listing, or what the go command says.
-    pub result: Result<Listing, String>,
+    pub result: Result<Listing, Unlistable>,
 }
 
 /// Why a query was asked.

@@ -46,6 +46,8 @@ pub struct Saves {
     unlisted: BTreeSet<usize>,
     /// The listing whose files are not watched yet: why it was made, and which files its services had before.
     uncovered: Option<(Reason, BTreeMap<usize, BTreeSet<PathBuf>>)>,
+    /// Files in which the reason lies that there was none.
+    unlistable: BTreeSet<PathBuf>,
     /// Answers that wait until that is done.
     listed: Vec<Listed>,
     /// The services' directories.
@@ -86,6 +88,7 @@ impl Saves {
             early: Outcome::default(),
             unlisted,
             uncovered: None,
+            unlistable: BTreeSet::new(),
             listed: Vec::new(),
             dirs: config.services.iter().map(|service| service.dir.clone()).collect(),
             config_files: config.files.clone(),
@@ -209,7 +212,7 @@ impl Saves {
     /// Finds out what a batch really changed, and tells those whom it concerns.
     fn batch(&mut self, batch: &Batch, order: &mut Order, services: &[Service]) {
         // The go command takes too long to be waited for.
-        self.unlisted.iter().for_each(|&service| self.plan.go_by_directory(service, Vec::new()));
+        self.unlisted.iter().for_each(|&service| self.plan.go_by_directory(service));
         let changes: Vec<Change> = batch.paths.iter().flat_map(|path| self.known.refresh(path)).collect();
         let mut outcome = std::mem::take(&mut self.early);
         outcome.absorb(self.apply(&changes, services));

@@ -5,16 +5,18 @@
 mod answer;
 mod query;
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hotwatch_platform::process::{self, Exit, Group, Signal};
 
 use answer::{FIELDS, Raw, canonical, package};
-pub use query::{Query, module_files, queries};
+pub use query::{Query, queries};
 
+use super::modules;
 use crate::constraint::Context;
 use crate::graph::Listing;
 
@@ -94,12 +96,25 @@ impl Running {
     }
 }
 
+/// Why nothing can be listed.
+#[derive(Debug)]
+pub struct Unlistable {
+    /// What the go command says.
+    pub words: String,
+    /// The files in which the reason may lie.
+    pub module_files: BTreeSet<PathBuf>,
+}
+
 /// Runs `query`.
 ///
 /// # Errors
-/// What the go command says when it can list nothing at all: it is missing, or `go.mod` is broken. A package
-/// that cannot be found or parsed is no error; it stands in the listing.
-pub fn list(query: &Query, running: &Running) -> Result<Listing, String> {
+/// The go command can list nothing at all: it is missing, or `go.mod` is broken. A package that cannot be found
+/// or parsed is no error; it stands in the listing.
+pub fn list(query: &Query, running: &Running) -> Result<Listing, Unlistable> {
+    listing(query, running).map_err(|words| Unlistable { words, module_files: modules::files(&query.dir) })
+}
+
+fn listing(query: &Query, running: &Running) -> Result<Listing, String> {
     let mut workspace = running.text(query, &["env", "GOWORK"])?;
     // It is empty, or `off`, where there is none.
     if Path::new(&workspace).is_absolute() {
@@ -126,7 +141,9 @@ pub fn list(query: &Query, running: &Running) -> Result<Listing, String> {
     })?;
     let packages = packages.map_err(|error| format!("`go list` answers something else: {error}"))?;
     let workspace = workspace.lines().map(|file| canonical(Path::new(file))).collect();
-    Ok(Listing { packages, workspace, context })
+    let misses = packages.iter().any(|package| package.local.is_none() && package.error.is_some());
+    let modules = if misses { modules::modules(&query.dir) } else { Vec::new() };
+    Ok(Listing { packages, modules, workspace, context })
 }
 
 /// Everything that build constraints may ask for, a line each.

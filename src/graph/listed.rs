@@ -34,6 +34,7 @@ impl Listed {
         let modules: BTreeSet<(String, PathBuf, PathBuf)> = packages
             .iter()
             .filter_map(|package| package.local.as_ref()?.module.as_ref())
+            .chain(&listing.modules)
             .map(|module| (module.path.clone(), module.dir.clone(), module.go_mod.clone()))
             .collect();
         for package in

@@ -104,7 +104,7 @@ fn listing(plan: &Plan) -> Listing {
     let packages = vec![package("a", &["p/b"]), package("b", &[]), package("c", &[])];
     let context =
         crate::constraint::Context { goos: "linux".into(), goarch: "amd64".into(), ..Default::default() };
-    Listing { packages, context, workspace: Vec::new() }
+    Listing { packages, context, ..Listing::default() }
 }
 
 fn listed() -> Plan {

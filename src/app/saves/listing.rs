@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Saves;
 use crate::app::lister::{Listed, Reason};
 use crate::change::{Change, Digest};
-use crate::go::list;
+use crate::go::list::Unlistable;
 use crate::plan;
 use crate::record::{Event as Fact, Level, Rung};
 use crate::service::{Changed, Input, Service};
@@ -39,7 +39,16 @@ impl Saves {
                 self.uncovered = Some((reason, had.collect()));
                 self.plan.list(query, listing, &asked);
             }
-            Err(words) => {
+            Err(Unlistable { words, module_files }) => {
+                for &(service, _) in &asked {
+                    self.plan.cannot_list(service, &module_files);
+                }
+                let dirs = module_files.iter().filter_map(|file| file.parent());
+                // They need not exist yet.
+                let there = dirs.clone().filter_map(|dir| dir.ancestors().find(|dir| dir.is_dir()));
+                cover.tops.extend(there.map(Path::to_owned));
+                cover.dirs.extend(dirs.map(Path::to_owned));
+                self.unlistable = module_files;
                 let first: BTreeSet<usize> = asked
                     .iter()
                     .map(|(service, _)| *service)
@@ -50,11 +59,7 @@ impl Saves {
                         "its packages cannot be listed, so every Go file in its directory counts: {words}"
                     );
                     self.tell.notice(Some(services[index].name()), Level::Warning, message);
-                    let module_files = list::module_files(&self.dirs[index]);
-                    cover
-                        .dirs
-                        .extend(module_files.iter().filter_map(|file| file.parent()).map(Path::to_owned));
-                    self.plan.go_by_directory(index, module_files);
+                    self.plan.go_by_directory(index);
                     cover.again.insert(self.dirs[index].clone());
                 }
                 self.uncovered = Some((reason, BTreeMap::new()));
@@ -63,18 +68,20 @@ impl Saves {
         for (service, _) in asked {
             self.unlisted.remove(&service);
         }
-        cover.tops = self.plan.graph().tops().union(&cover.dirs).cloned().collect();
+        cover.tops.append(&mut self.plan.graph().tops());
         cover.dirs.append(&mut self.plan.graph().dirs());
         watch.cover(cover);
     }
 
     /// The files of which a change is one for `service`, as far as it is built from them.
     fn files_of(&self, service: usize) -> BTreeSet<PathBuf> {
-        if self.plan.graph().knows(service) {
-            return self.plan.graph().watched_files(service);
+        let mut files = self.plan.graph().watched_files(service);
+        if !self.plan.graph().knows(service) {
+            let counts = |path: &PathBuf| self.plan.part(service, path).program;
+            files.extend(self.known.below(&self.dirs[service]).filter(counts));
         }
-        let counts = |path: &PathBuf| self.plan.part(service, path).program;
-        self.known.below(&self.dirs[service]).filter(counts).collect()
+        files.extend(self.plan.module_files(service).iter().cloned());
+        files
     }
 
     /// Takes in files that were found when a directory was read anew. What was known otherwise, or is too new for
@@ -95,6 +102,10 @@ impl Saves {
     /// What the last listing names is watched now, so it can be read.
     pub fn covered(&mut self, directories: usize, watch: &Watch, services: &[Service]) {
         if let Some((reason, concerned)) = self.uncovered.take() {
+            // Mended before it was watched.
+            let mended = std::mem::take(&mut self.unlistable).into_iter();
+            let mended = mended.filter(|file| file.is_file() && is_newer(file, reason.since));
+            mended.for_each(|file| self.debounce.push(Instant::now(), [file]));
             concerned.iter().for_each(|(&service, had)| self.integrate(&reason, service, had, services));
         }
         self.directories = directories;

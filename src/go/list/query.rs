@@ -96,15 +96,6 @@ fn top(dir: &Path, gowork: Option<&str>) -> Option<PathBuf> {
     }
 }
 
-/// The files above and in `dir` that decide which modules its packages are made of: those that are there, and the
-/// `go.mod` that ought to be.
-pub fn module_files(dir: &Path) -> Vec<PathBuf> {
-    let nearest = |name: &str| dir.ancestors().map(|dir| dir.join(name)).find(|file| file.is_file());
-    let module = nearest("go.mod").unwrap_or_else(|| dir.join("go.mod"));
-    let sums = module.with_extension("sum");
-    [Some(module), Some(sums), nearest("go.work")].into_iter().flatten().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
