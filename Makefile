@@ -3,7 +3,7 @@
 # Go is got into target/ where it is missing; see tools/go.sh.
 GO_PATH = PATH="$$(tools/go.sh):$$PATH"
 
-.PHONY: demo test check-apple bench audit test-macos
+.PHONY: demo test test-real check-apple bench audit test-macos
 
 demo:
 	$(GO_PATH) cargo run --release --quiet -- demo
@@ -17,6 +17,10 @@ test:
 	$(GO_PATH) cargo test --workspace --no-run
 	$(GO_PATH) cargo test --workspace --quiet -- --test-threads=6
 	cargo doc --workspace --no-deps --document-private-items --quiet
+
+# On public modules from the Go module proxy; tests/real/RESULTS.md holds the last results.
+test-real:
+	$(GO_PATH) cargo test --test main real:: -- --ignored --nocapture
 
 # Measures hotwatch beside its peers; BENCHMARKS.md holds the last figures.
 bench:

@@ -5,7 +5,7 @@ mod assets;
 mod branches;
 mod course;
 mod modules;
-mod oracle;
+pub mod oracle;
 mod sources;
 
 use crate::support::Project;
