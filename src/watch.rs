@@ -224,7 +224,12 @@ impl Shared {
     /// waits for a directory that is gone, so one that was polled before is polled still.
     fn poll(&self, dirs: &[PathBuf]) -> usize {
         let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = |dir: &&PathBuf| !polled.iter().any(|known| dir.starts_with(known));
+        // From above a root, nothing in it is looked at.
+        let reaches = |known: &PathBuf, dir: &PathBuf| {
+            let mut around = self.roots.iter().filter(|root| dir.starts_with(root)).peekable();
+            dir.starts_with(known) && (around.peek().is_none() || around.any(|root| known.starts_with(root)))
+        };
+        let new = |dir: &&PathBuf| !polled.iter().any(|known| reaches(known, dir));
         let dirs: Vec<PathBuf> = dirs.iter().filter(new).cloned().collect();
         polled.extend(dirs.iter().cloned());
         drop(polled);
