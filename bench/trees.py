@@ -10,12 +10,11 @@ is not counted, so that nobody pays for cold caches.
 that names it on standard output counts. Both flush after every line, also into a pipe.
 
 `tree-up` compares `hotwatch up --json` on a service at the root of the tree with the same runs of
-inotifywait. Each write gives a Go file new content, and the `change` event that names it counts. Meanwhile
-the service is built and started on the same processors. It imports none of these files, so its
-configuration names them: `watch = { include = ["**/*.go"] }`."""
+inotifywait. Each write makes a new file, and the `change` event that names it counts. Meanwhile the service
+is built and started on the same processors. These files are no part of its program, so its configuration
+names them: `watch = { include = ["**/probe-*.tmp"] }`."""
 
 import contextlib
-import itertools
 import os
 import random
 import shutil
@@ -35,7 +34,6 @@ PROBES = 20
 FACTOR = 0.6
 PATIENCE = 300
 # Numbers for content that no file had before; the tree is made with smaller ones.
-FRESH = itertools.count(1000000)
 
 WORDS = (
     "account admin api asset auth billing blob bus cache cart catalog checkout client codec cmd common "
@@ -78,7 +76,7 @@ CONFIG = """log_dir = "{logs}"
 name = "root"
 port = {port}
 env = {{ PORT = "{port}" }}
-watch = {{ include = ["**/*.go"] }}
+watch = {{ include = ["**/probe-*.tmp"] }}
 """
 
 Tree = namedtuple("Tree", "root directories sources")
@@ -181,20 +179,27 @@ def watch(bench, argv, ready, probes):
 
 
 def up(bench, tree, probes):
-    """One run of `hotwatch up` on the service at the root; each probe gives a Go file new content."""
+    """One run of `hotwatch up` on the service at the root; a new file is made beside each probe."""
     configure(bench, tree)
-    with Up(bench, tree.root) as child:
-        at, watching = child.wait_for("watching", PATIENCE)
-        if watching["directories"] != bench.directories:
-            raise Failed("hotwatch up watches {} directories only".format(watching["directories"]))
-        for probe in probes:
-            write(probe, source(probe, next(FRESH)))
-        awaited = {os.path.relpath(probe, tree.root) for probe in probes}
-        for reported, event in child.events(PATIENCE):
-            if event["event"] == "change":
-                awaited.difference_update(event["paths"])
-                if not awaited:
-                    return Sample(at - child.started, reported - child.started, memory(child.pid)[0])
+    names = ["probe-{}.tmp".format(number) for number in range(len(probes))]
+    files = [os.path.join(os.path.dirname(probe), name) for probe, name in zip(probes, names)]
+    try:
+        with Up(bench, tree.root) as child:
+            at, watching = child.wait_for("watching", PATIENCE)
+            if watching["directories"] != bench.directories:
+                raise Failed("hotwatch up watches {} directories only".format(watching["directories"]))
+            for file in files:
+                write(file, "probe\n")
+            awaited = {os.path.relpath(file, tree.root) for file in files}
+            for reported, event in child.events(PATIENCE):
+                if event["event"] == "change":
+                    awaited.difference_update(event["paths"])
+                    if not awaited:
+                        return Sample(at - child.started, reported - child.started, memory(child.pid)[0])
+    finally:
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(file)
 
 
 def configure(bench, tree):
