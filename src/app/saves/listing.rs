@@ -104,7 +104,8 @@ impl Saves {
         if let Some((reason, concerned)) = self.uncovered.take() {
             // Mended before it was watched.
             let mended = std::mem::take(&mut self.unlistable).into_iter();
-            let mended = mended.filter(|file| file.is_file() && is_newer(file, reason.since));
+            let mended = mended
+                .filter(|file| !self.known.has_file(file) && file.is_file() && is_newer(file, reason.since));
             mended.for_each(|file| self.debounce.push(Instant::now(), [file]));
             concerned.iter().for_each(|(&service, had)| self.integrate(&reason, service, had, services));
         }
