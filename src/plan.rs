@@ -34,6 +34,8 @@ struct Inputs {
     by_directory: bool,
     /// Files that say which modules there are, while no listing can.
     module_files: BTreeSet<PathBuf>,
+    /// Files that count by their names since they appeared; no listing has told of them yet.
+    appeared: BTreeSet<PathBuf>,
     /// Of what its program is made of. Without a listing it starts at nothing: only differences are ever looked
     /// at.
     program: Digest,
@@ -79,6 +81,7 @@ impl Plan {
             steps: service.pre_build.clone(),
             by_directory: service.build != Build::None && !listed.contains(&index),
             module_files: BTreeSet::new(),
+            appeared: BTreeSet::new(),
             program: Digest::default(),
             others: Digest::default(),
         };
@@ -111,7 +114,12 @@ impl Plan {
     /// Takes in a listing; see [`Graph::set`].
     pub fn list(&mut self, query: usize, listing: Listing, asked: &Asked) {
         self.graph.set(query, listing, asked);
-        asked.iter().for_each(|(service, _)| self.services[*service].module_files.clear());
+        for &(service, _) in asked {
+            let listed = self.graph.watched_files(service);
+            let inputs = &mut self.services[service];
+            inputs.module_files.clear();
+            inputs.appeared.retain(|path| !listed.contains(path));
+        }
     }
 
     /// Counts every Go source in the directory of `service` as long as its program is not known.
@@ -124,9 +132,11 @@ impl Plan {
         self.services[service].module_files.clone_from(module_files);
     }
 
-    /// The files that were noted by [`Plan::cannot_list`].
-    pub fn module_files(&self, service: usize) -> &BTreeSet<PathBuf> {
-        &self.services[service].module_files
+    /// The files of which [`Plan::apply`] takes a change for one of `service`, as far as a listing may name them.
+    pub fn counted(&self, service: usize) -> BTreeSet<PathBuf> {
+        let Inputs { module_files, appeared, .. } = &self.services[service];
+        let listed = self.graph.watched_files(service).into_iter();
+        listed.chain(module_files.iter().cloned()).chain(appeared.iter().cloned()).collect()
     }
 
     /// Whether the file `path` has to be looked at.
@@ -168,6 +178,12 @@ impl Plan {
                 let was =
                     before.get(&service).copied().filter(|_| change.before.is_some()).unwrap_or_default();
                 self.count(service, change, was, part);
+                let appeared = &mut self.services[service].appeared;
+                match (change.before, change.after) {
+                    (None, Some(_)) => drop(appeared.insert(change.path.clone())),
+                    (_, None) => drop(appeared.remove(&change.path)),
+                    _ => {}
+                }
                 let Some(lead) = lead(change, was, part) else { continue };
                 if lead != Lead::Cosmetic && part.feeds {
                     outcome.steps.extend(self.fed(service, &change.path).map(|step| (service, step)));

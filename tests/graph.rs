@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 
 use crate::support::{Project, Up, is};
 
@@ -35,9 +36,8 @@ fn until_watching(up: &mut Up) {
     }
 }
 
-#[test]
-fn a_save_in_a_package_that_is_just_becoming_part_of_a_program_is_built() {
-    let project = workspace();
+/// Starts hotwatch with a go command that lists nothing as long as the returned file is there.
+fn gated(project: &Project) -> (Up, PathBuf) {
     let gate = project.beside("gate");
     let real = std::env::var("PATH").unwrap();
     let wrapper = format!(
@@ -49,7 +49,13 @@ fn a_save_in_a_package_that_is_just_becoming_part_of_a_program_is_built() {
     fs::set_permissions(project.beside("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = project.hotwatch(&["up", "--json"]);
     command.env("PATH", format!("{}:{real}", project.beside("bin").display()));
-    let mut up = Up::start(command);
+    (Up::start(command), gate)
+}
+
+#[test]
+fn a_save_in_a_package_that_is_just_becoming_part_of_a_program_is_built() {
+    let project = workspace();
+    let (mut up, gate) = gated(&project);
     until_watching(&mut up);
 
     fs::write(&gate, "").unwrap();
@@ -60,6 +66,26 @@ fn a_save_in_a_package_that_is_just_becoming_part_of_a_program_is_built() {
     fs::remove_file(&gate).unwrap();
     up.until("api with what was saved meanwhile", |seen| is(seen, "restarted", "api"));
     assert!(project.answer("api").contains("two"));
+    up.stop();
+}
+
+#[test]
+fn a_file_that_appears_while_packages_are_listed_is_built_once() {
+    let project = workspace();
+    let (mut up, gate) = gated(&project);
+    until_watching(&mut up);
+    fs::write(&gate, "").unwrap();
+    import_shared(&project, "api");
+    up.until_event("restarted", "api");
+    let before = up.seen.len();
+    project.write("api/more.go", "package main\n\nfunc init() { println(\"more\") }\n");
+    up.until_event("restarted", "api");
+    fs::remove_file(&gate).unwrap();
+    // Now it is listed that `api` contains this.
+    save_shared(&project, "two");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").contains("two"));
+    assert_eq!(up.count(before, "change", "api"), 2);
     up.stop();
 }
 
@@ -101,7 +127,7 @@ fn what_keeps_packages_from_being_listed_is_watched_until_it_is_mended() {
     up.until_notice("cannot be listed");
     up.until("watching", |seen| seen["event"] == "watching");
     project.write("lib/go.mod", &lib);
-    up.until_all_ready(&["api", "beacon"]);
+    up.until_each("restarted", &["api", "beacon"]);
     save_shared(&project, "two");
     up.until_event("restarted", "beacon");
     assert!(project.answer("beacon").contains("two"));

@@ -67,11 +67,6 @@ impl Known {
         self.files.below(path).next().is_some()
     }
 
-    /// The files that are known at and below `path`.
-    pub fn below(&self, path: &Path) -> impl Iterator<Item = PathBuf> {
-        self.files.below(path).map(|(path, _)| path)
-    }
-
     /// The content of the file `path`, as far as is known.
     pub fn content(&self, path: &Path) -> Option<Content> {
         self.files.get(path).map(|seen| seen.content)

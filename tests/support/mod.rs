@@ -291,9 +291,14 @@ impl Up {
 
     /// Reads events until each of `services` is ready.
     pub fn until_all_ready(&mut self, services: &[&str]) {
+        self.until_each("ready", services);
+    }
+
+    /// Reads events until each of `services` has told `event` since the start of hotwatch.
+    pub fn until_each(&mut self, event: &str, services: &[&str]) {
         for service in services {
-            if !self.seen.iter().any(|seen| is(seen, "ready", service)) {
-                self.until_event("ready", service);
+            if !self.seen.iter().any(|seen| is(seen, event, service)) {
+                self.until_event(event, service);
             }
         }
     }

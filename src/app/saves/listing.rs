@@ -35,7 +35,7 @@ impl Saves {
         let mut cover = Cover::default();
         match result {
             Ok(listing) => {
-                let had = asked.iter().map(|&(service, _)| (service, self.files_of(service)));
+                let had = asked.iter().map(|&(service, _)| (service, self.plan.counted(service)));
                 self.uncovered = Some((reason, had.collect()));
                 self.plan.list(query, listing, &asked);
             }
@@ -71,17 +71,6 @@ impl Saves {
         cover.tops.append(&mut self.plan.graph().tops());
         cover.dirs.append(&mut self.plan.graph().dirs());
         watch.cover(cover);
-    }
-
-    /// The files of which a change is one for `service`, as far as it is built from them.
-    fn files_of(&self, service: usize) -> BTreeSet<PathBuf> {
-        let mut files = self.plan.graph().watched_files(service);
-        if !self.plan.graph().knows(service) {
-            let counts = |path: &PathBuf| self.plan.part(service, path).program;
-            files.extend(self.known.below(&self.dirs[service]).filter(counts));
-        }
-        files.extend(self.plan.module_files(service).iter().cloned());
-        files
     }
 
     /// Takes in files that were found when a directory was read anew. What was known otherwise, or is too new for
@@ -137,7 +126,10 @@ impl Saves {
                 // A change for nobody else.
                 drop(self.known.refresh(path));
             }
-            if self.known.has_file(path) && is_newer(path, reason.since) {
+            // What the steps of a build write, its compiler reads.
+            let part = self.plan.part(index, path);
+            let is_own_work = part.generated && !part.included;
+            if self.known.has_file(path) && !is_own_work && is_newer(path, reason.since) {
                 unread.push(self.plan.shown(index, path));
             }
         }
