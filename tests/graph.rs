@@ -31,9 +31,7 @@ fn import_shared(project: &Project, service: &str) {
 /// Waits until both services run and every save is seen.
 fn until_watching(up: &mut Up) {
     up.until_all_ready(&["api", "beacon"]);
-    if !up.seen.iter().any(|seen| seen["event"] == "watching") {
-        up.until("watching", |seen| seen["event"] == "watching");
-    }
+    up.until_watching();
 }
 
 /// Starts hotwatch with a go command that lists nothing as long as the returned file is there.

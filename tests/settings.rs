@@ -14,9 +14,7 @@ fn three() -> (Project, Up) {
     project.write("hotwatch.toml", &format!("env_files = [\".env\"]\n{config}"));
     let mut up = project.up();
     up.until_all_ready(&["a", "b", "beacon"]);
-    if !up.seen.iter().any(|seen| seen["event"] == "watching") {
-        up.until("the watch", |seen| seen["event"] == "watching");
-    }
+    up.until_watching();
     (project, up)
 }
 
@@ -188,16 +186,19 @@ fn a_service_that_leaves_is_not_taken_for_the_one_of_its_name_that_joins() {
 fn a_module_with_one_program_needs_no_configuration() {
     let project = Project::new();
     let port = free_ports(1)[0];
-    crate::support::copy(&crate::support::fixture("tiny"), &project.path("shop/cmd/shop"));
-    fs::rename(project.path("shop/cmd/shop/go.mod"), project.path("shop/go.mod")).unwrap();
+    // Without a configuration its log lies in the system's directory, where only its name tells it from others.
+    let name = format!("shop{port}");
+    let main = format!("shop/cmd/{name}");
+    crate::support::copy(&crate::support::fixture("tiny"), &project.path(&main));
+    fs::rename(project.path(&format!("{main}/go.mod")), project.path("shop/go.mod")).unwrap();
     project.write("shop/tools/gen/main.go", "package main\n\nfunc main() {}\n");
-    for dir in ["shop", "shop/cmd", "shop/cmd/shop"] {
+    for dir in ["shop", "shop/cmd", &main] {
         let mut command = project.hotwatch(&["up", "--json"]);
         command.current_dir(project.path(dir)).env("PORT", port.to_string());
         let mut up = Up::start(command);
-        let ready = up.until("its start", |seen| seen["event"] == "ready");
-        let name = ready["service"].as_str().unwrap().to_owned();
-        project.write("shop/cmd/shop/answer.go", &crate::support::answer_source(dir));
+        up.until_event("ready", &name);
+        up.until_watching();
+        project.write(&format!("{main}/answer.go"), &crate::support::answer_source(dir));
         up.until_event("restarted", &name);
         up.stop();
     }
@@ -208,10 +209,11 @@ fn a_module_with_one_program_needs_no_configuration() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("holds several programs (`") && text.contains("hotwatch init"), "{text}");
     let mut command = project.hotwatch(&["up", "--json"]);
-    command.current_dir(project.path("shop/cmd/shop")).env("PORT", port.to_string());
+    command.current_dir(project.path(&main)).env("PORT", port.to_string());
     let mut up = Up::start(command);
-    up.until("its start", |seen| seen["event"] == "ready");
+    up.until_event("ready", &name);
     up.stop();
+    fs::remove_file(format!("/tmp/{name}.log")).unwrap();
     assert!(!project.path("shop/hotwatch.toml").exists());
 }
 

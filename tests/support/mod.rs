@@ -294,6 +294,13 @@ impl Up {
         self.until_each("ready", services);
     }
 
+    /// Reads events until every later save is seen.
+    pub fn until_watching(&mut self) {
+        if !self.seen.iter().any(|seen| seen["event"] == "watching") {
+            self.until("watching", |seen| seen["event"] == "watching");
+        }
+    }
+
     /// Reads events until each of `services` has told `event` since the start of hotwatch.
     pub fn until_each(&mut self, event: &str, services: &[&str]) {
         for service in services {

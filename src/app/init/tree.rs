@@ -56,8 +56,10 @@ pub fn look(root: &Path, path: &std::ffi::OsStr) -> Found {
             found.files.push(name);
         }
     }
-    let workspace =
-        fs::read_to_string(root.join("go.work")).map(|text| gomod::uses(&text)).unwrap_or_default();
+    let workspace = fs::read_to_string(root.join("go.work")).map(|text| gomod::uses(&text));
+    // Absolute ones replace the root.
+    let workspace = workspace.unwrap_or_default().into_iter();
+    let workspace: Vec<String> = workspace.filter_map(|used| relative(root, &root.join(used))).collect();
     let place = |module: &String| workspace.iter().position(|used| used == module).unwrap_or(workspace.len());
     found.modules.sort_by_key(place);
 

@@ -9,7 +9,7 @@ pub fn module_path(text: &str) -> String {
     path.and_then(|path| path.split("//").next()).unwrap_or_default().trim().trim_matches('"').to_owned()
 }
 
-/// The directories that a `go.work` at the root names, relative to it (<https://go.dev/ref/mod#go-work-file-use>).
+/// The directories that a `go.work` at the root names, relative to it unless they are absolute there (<https://go.dev/ref/mod#go-work-file-use>).
 pub fn uses(text: &str) -> Vec<String> {
     let (mut uses, mut in_block) = (Vec::new(), false);
     for line in text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()) {
@@ -27,8 +27,9 @@ pub fn uses(text: &str) -> Vec<String> {
                 None if in_block => line,
                 None => continue,
             };
+        let path = path.trim_matches('"');
         if !path.is_empty() {
-            uses.push(join("", path.trim_matches('"')));
+            uses.push(if path.starts_with('/') { path.to_owned() } else { join("", path) });
         }
     }
     uses
@@ -48,8 +49,8 @@ mod tests {
     #[test]
     fn what_stands_in_go_files() {
         assert_eq!(module_path("// x\nmodule example.com/shop // y\n\ngo 1.21\n"), "example.com/shop");
-        let work = "go 1.21\n\nuse ./a // first\nuse (\n\t./b\n\t.\n)\nreplace x => ./c\n";
-        assert_eq!(uses(work), ["a", "b", ""]);
+        let work = "go 1.21\n\nuse ./a // first\nuse (\n\t./b\n\t.\n\t/c\n)\nreplace x => ./c\n";
+        assert_eq!(uses(work), ["a", "b", "", "/c"]);
         assert!(is_main("// X\npackage main\n\nfunc main() {}\n"));
         assert!(!is_main("//go:build ignore\n\npackage main\n\nfunc main() {}\n"));
         assert!(!is_main("package x\n// package main\n"));
