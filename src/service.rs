@@ -22,7 +22,7 @@ use crate::go::slots::Slots;
 use crate::name::Name;
 use crate::record::{Failure, Level, Tell};
 
-pub use protocol::{Changed, Input, Renewal, Report};
+pub use protocol::{Ask, Changed, Input, Renewal, Report};
 use protocol::{Effect, Timing};
 use state::Machine;
 use swap::Running;

@@ -68,7 +68,9 @@ pub enum Input {
     Exited { pid: i32, exit: Exit },
     /// Nothing of the process's group is left.
     Gone { pid: i32 },
-    /// Stop, and stay stopped.
+    /// The user asks for something.
+    Ask(Ask),
+    /// Stop for good.
     Stop,
     /// Stop at once.
     Kill,
@@ -88,6 +90,19 @@ pub struct Changed {
     pub settled: bool,
     /// Whether to restart even if the program turns out to be the same.
     pub restart: bool,
+}
+
+/// What a user may ask of one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// Another process with what was built last, or with what a build that is due makes.
+    Restart,
+    /// No process, until it is asked for.
+    Stop,
+    /// A process, if there is none.
+    Start,
+    /// A build of what is there, even if that was built already.
+    Build,
 }
 
 /// What a new configuration takes.

@@ -3,6 +3,7 @@
 //! that it has not read, and at most three times in a row. After a restart saves are gathered for a while, and
 //! what then differs from what the last build read is built. There are never two processes at once.
 
+mod asked;
 mod building;
 mod process;
 
@@ -97,6 +98,8 @@ pub struct Machine {
     /// Whether something is under way, or was asked for.
     busy: bool,
     ending: bool,
+    /// Whether its user has stopped it.
+    down: bool,
     /// The identity of the inputs on disk.
     wanted: Digest,
     /// When the oldest save that no build has read was noticed.
@@ -135,6 +138,7 @@ impl Machine {
             held: false,
             busy: true,
             ending: false,
+            down: false,
             wanted: Digest::default(),
             since: None,
             last_build: None,
@@ -168,7 +172,7 @@ impl Machine {
     pub fn deadline(&self) -> Option<Instant> {
         let to_replace =
             self.fresh.is_some() && !self.held && matches!(self.process, Process::Running { .. });
-        let to_build = self.build.is_none() && self.is_stale();
+        let to_build = self.build.is_none() && self.is_due();
         let cooldown = self.cooldown_until.filter(|_| !self.ending && (to_replace || to_build));
         let build = self.build.as_ref().filter(|build| build.settled && build.ended.is_none());
         let build = build.and_then(|build| build.begun).map(|begun| begun.mention);
@@ -212,6 +216,7 @@ impl Machine {
             Input::Ready { pid } => self.ready(now, pid),
             Input::Exited { pid, exit } => self.exited(now, pid, exit),
             Input::Gone { pid } => self.gone(pid),
+            Input::Ask(ask) => self.asked(now, ask),
             Input::Stop => self.stop(now, Effect::Terminate),
             Input::Kill => self.stop(now, Effect::Kill),
             Input::Tick => self.tick(now),
@@ -238,7 +243,7 @@ impl Machine {
             Process::Starting { .. } | Process::Ending { .. } => true,
             Process::Running { late, .. } => late.is_some(),
         };
-        swapping || self.build.is_some() || self.fresh.is_some() || self.is_stale()
+        swapping || self.build.is_some() || self.fresh.is_some() || self.is_due()
     }
 
     fn tell(&mut self, event: Event) {

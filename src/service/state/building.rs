@@ -15,6 +15,11 @@ impl Machine {
         self.last_build.is_none_or(|last| !last.certain || last.digest != self.wanted)
     }
 
+    /// Whether that is to be built.
+    pub(super) fn is_due(&self) -> bool {
+        !self.down && self.is_stale()
+    }
+
     /// The save that was waiting has turned out to change nothing.
     fn back_to_last_build(&mut self) {
         self.since = None;
@@ -65,6 +70,10 @@ impl Machine {
                 self.tell(Event::Cancelled { reason });
             }
             None if !stale => self.back_to_last_build(),
+            None if self.down => {
+                let reason = "it is stopped; this is built when it is started again".to_owned();
+                self.tell(Event::Verdict { rung: Rung::Nothing, reason });
+            }
             None => {
                 let left = self.cooldown_until.map(|until| until.saturating_duration_since(now));
                 if let Some(left) = left.filter(|left| !left.is_zero()) {
@@ -128,6 +137,7 @@ impl Machine {
     fn take_over_settings(&mut self) {
         let runs = !matches!(self.process, Process::None);
         if let Some(since) = self.settings.take()
+            && !self.down
             && (runs || self.last_build.is_some_and(|last| last.succeeded))
         {
             self.renew(since);
@@ -148,7 +158,7 @@ impl Machine {
             // Some file may have been empty, or half there, when the build came by.
             last.certain = false;
             self.since.get_or_insert(since);
-        } else if matches!(self.process, Process::None) {
+        } else if matches!(self.process, Process::None) && !self.down {
             // It has ended by itself, and the user asks for it again.
             self.renew(since);
         }
@@ -165,7 +175,7 @@ impl Machine {
     }
 
     pub(super) fn build_if_needed(&mut self, now: Instant) {
-        if self.build.is_some() || !self.is_stale() || self.is_cooling(now) {
+        if self.build.is_some() || !self.is_due() || self.is_cooling(now) {
             return;
         }
         let repeats = self.last_build.is_some_and(|last| last.digest == self.wanted);
@@ -241,7 +251,7 @@ impl Machine {
     }
 
     /// Starts the binary that is there once more, for something noticed at `since`.
-    fn renew(&mut self, since: Instant) {
+    pub(super) fn renew(&mut self, since: Instant) {
         if self.fresh.is_none() {
             self.fresh = Some(Some(since));
             self.split = Split::default();

@@ -20,7 +20,7 @@ impl Machine {
                 self.end(now, pid, true);
                 self.effects.push(Effect::Terminate);
             }
-            Process::None if self.launched && !self.held => {
+            Process::None if self.launched && !self.held && !self.down => {
                 if let Some(since) = self.fresh.take() {
                     self.serving = since;
                     self.must_restart = false;
@@ -110,7 +110,7 @@ impl Machine {
         }
     }
 
-    fn end(&mut self, now: Instant, pid: i32, asked: bool) {
+    pub(super) fn end(&mut self, now: Instant, pid: i32, asked: bool) {
         self.process = Process::Ending { pid, asked, killed: false, deadline: now + self.timing.grace };
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::change::Content;
-use crate::service::protocol::Changed;
+use crate::service::protocol::{Ask, Changed};
 use hotwatch_platform::process::Exit;
 
 /// A machine with a clock of its own that counts milliseconds.
@@ -563,4 +563,30 @@ fn new_settings_and_a_save_are_one_restart() {
     bench.give(1000, Input::Changed(Changed { settled: false, ..whole(digest("a"), since) }));
     bench.give(1050, Input::Built(Ok(Made::New)));
     assert_eq!(settings(&mut bench, 1060, Renewal::Rebuild), "Build");
+}
+
+#[test]
+fn who_was_stopped_by_its_user_stays_down_until_it_is_asked_for() {
+    let mut bench = Bench::running();
+    assert_eq!(bench.give(1000, Input::Ask(Ask::Start)), "notice:Info");
+    assert_eq!(bench.give(1000, Input::Ask(Ask::Stop)), "Terminate");
+    assert_eq!(bench.give(1010, Input::Gone { pid: 0 }), "stopped:1");
+    assert_eq!(bench.save(2000, "a"), "verdict:Nothing");
+    assert_eq!(bench.machine.deadline(), None);
+    assert_eq!(bench.give(3000, Input::Ask(Ask::Stop)), "notice:Info");
+    // What was built last starts at once, what is there now follows.
+    assert_eq!(bench.give(4000, Input::Ask(Ask::Start)), "Start Build");
+    bench.give(4001, Input::Started { pid: 2 });
+    assert_eq!(bench.give(4010, Input::Ready { pid: 2 }), "ready:9 restarted:None:2:10 report:Ready");
+}
+
+#[test]
+fn a_user_may_ask_for_another_process_or_another_build() {
+    let mut bench = Bench::running();
+    assert_eq!(bench.give(1000, Input::Ask(Ask::Restart)), "Terminate");
+    assert_eq!(bench.give(1010, Input::Gone { pid: 0 }), "stopped:1 Start");
+    bench.give(1011, Input::Started { pid: 2 });
+    assert_eq!(bench.give(1020, Input::Ready { pid: 2 }), "ready:9 restarted:Some(1):2:20 report:Ready");
+    assert_eq!(bench.give(1030, Input::Ask(Ask::Build)), "Build");
+    assert_eq!(bench.give(1100, Input::Built(Ok(Made::Same))), "built:true verdict:Nothing");
 }
