@@ -6,6 +6,7 @@ mod env;
 mod file;
 mod globs;
 pub mod init;
+mod readiness;
 mod resolve;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use hotwatch_platform::process::Signal;
 
 use crate::name::Name;
 pub use globs::Globs;
+pub use readiness::{Http, Readiness, Ready};
 use resolve::Source;
 pub use resolve::nearest;
 
@@ -70,10 +72,8 @@ pub struct Service {
     pub run: Vec<String>,
     /// Indices, in start order, of the services that must be ready first.
     pub depends_on: Vec<usize>,
-    /// When it counts as ready.
-    pub ready: Ready,
-    /// How long it may take to become ready.
-    pub ready_timeout: Duration,
+    /// When it counts as ready, and when as good.
+    pub readiness: Readiness,
     /// The signal that asks it to stop.
     pub stop_signal: Signal,
     /// How long it may take to stop.
@@ -112,17 +112,6 @@ pub struct Step {
     pub inputs: Globs,
     /// The files that it writes: they start no second round.
     pub outputs: Globs,
-}
-
-/// When a service counts as ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ready {
-    /// A process of its group listens on this TCP port.
-    Tcp(u16),
-    /// It has written a line that contains this text.
-    Log(String),
-    /// As soon as it runs.
-    Started,
 }
 
 /// Which files of a service's directory count besides Go sources, and which do not.

@@ -120,12 +120,17 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
             (Tone::Reload, format!("running again after {}, PID {pid} ({})", duration(*ms), parts(split)))
         }
         Event::Exited { pid, code: Some(code), .. } => {
-            (Tone::Bad, format!("PID {pid} exited with code {code}; the next save starts it again"))
+            (Tone::Bad, format!("PID {pid} exited with code {code}"))
         }
         Event::Exited { pid, signal, .. } => {
             let signal = signal.unwrap_or_default();
-            (Tone::Bad, format!("PID {pid} was ended by signal {signal}; the next save starts it again"))
+            (Tone::Bad, format!("PID {pid} was ended by signal {signal}"))
         }
+        Event::RolledBack { reason, pid } => (
+            Tone::Bad,
+            format!("rolled back: {reason}; what ran before runs again as PID {pid}, its memory is gone"),
+        ),
+        Event::Held { reason } => (Tone::Bad, format!("held: {reason}")),
         Event::Stopped { pid } => (Tone::Quiet, format!("stopped, PID {pid}")),
         Event::Notice { level: Level::Info, message } => (Tone::Quiet, message.clone()),
         Event::Notice { level: Level::Warning, message } => (Tone::Warning, message.clone()),

@@ -60,6 +60,10 @@ pub enum Event {
         #[serde(flatten)]
         split: Split,
     },
+    /// What was started for a save started badly, so what ran before it runs again, as the process `pid`.
+    RolledBack { reason: String, pid: i32 },
+    /// The service ended too often; nothing starts it but the next save, or its user.
+    Held { reason: String },
     /// A process ended without being asked to.
     Exited { pid: i32, code: Option<i32>, signal: Option<i32> },
     /// A line that the service wrote.

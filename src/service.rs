@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use crate::config::{self, Ready};
+use crate::config;
 use crate::go::build::{Build, Made, Order, Progress};
 use crate::go::command;
 use crate::go::slots::Slots;
@@ -23,7 +23,7 @@ use crate::name::Name;
 use crate::record::{Failure, Level, Tell};
 
 pub use protocol::{Ask, Changed, Input, Renewal, Report};
-use protocol::{Effect, Timing};
+use protocol::{Effect, Launch, Timing};
 use state::Machine;
 use swap::Running;
 
@@ -75,7 +75,8 @@ impl Service {
             report: Box::new(report),
             build: None,
             process: None,
-            started: Instant::now(),
+            launched: None,
+            aside: None,
             stopped: false,
             builds: 0,
             cancelled: false,
@@ -114,7 +115,15 @@ impl Drop for Service {
 }
 
 fn timing(config: &config::Service, cooldown: Duration) -> Timing {
-    Timing { cooldown, ready_timeout: config.ready_timeout, grace: config.grace }
+    let config::Readiness { timeout: ready_timeout, settle, .. } = config.readiness;
+    Timing { cooldown, ready_timeout, settle, grace: config.grace }
+}
+
+/// A start that can be repeated.
+struct Aside {
+    config: config::Service,
+    /// Whether its binary was moved out of the way. Before that it lies where it ran.
+    moved: bool,
 }
 
 struct Actor {
@@ -126,8 +135,10 @@ struct Actor {
     report: Box<dyn Fn(Report) + Send>,
     build: Option<Build>,
     process: Option<Running>,
-    /// When the process was started.
-    started: Instant,
+    /// The settings with which the binary in place was started last.
+    launched: Option<config::Service>,
+    /// What ran before and is kept until what runs now counts as good.
+    aside: Option<Aside>,
     stopped: bool,
     builds: u64,
     /// The steps before a build that have to run first, since their inputs changed.
@@ -152,32 +163,16 @@ impl Actor {
         drop(fs::remove_dir_all(&self.surroundings.cache));
     }
 
-    /// What happens next; `None` when it was only time to look again.
+    /// What happens next; `None` when there is nothing to wait for.
     fn next(&mut self) -> Option<Input> {
-        let deadline = self.machine.deadline();
-        let look = self.look_at();
-        let Some(wake) = deadline.into_iter().chain(look).min() else {
+        let Some(deadline) = self.machine.deadline() else {
             // The sender is held by this very actor, so there is always something to wait for.
             return self.received.recv().ok();
         };
-        match self.received.recv_deadline(wake) {
-            Ok(input) => Some(input),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) if deadline.is_some_and(|due| due <= Instant::now()) => {
-                Some(Input::Tick)
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                let ready = |process: &&Running| health::is_ready(&self.config.ready, process.group());
-                let process = self.process.as_ref().filter(ready);
-                process.map(|process| Input::Ready { pid: process.pid() })
-            }
+        match self.received.recv_deadline(deadline) {
+            Err(RecvTimeoutError::Timeout) => Some(Input::Tick),
+            input => input.ok(),
         }
-    }
-
-    /// When to look next whether the process is ready, if looking is how that is found out.
-    fn look_at(&self) -> Option<Instant> {
-        let looks = self.machine.awaits_readiness() && !matches!(self.config.ready, Ready::Log(_));
-        looks.then(|| Instant::now() + health::interval(self.started.elapsed()))
     }
 
     /// Gives `input` to the machine and does what it says, until nothing more follows from it.
@@ -212,6 +207,10 @@ impl Actor {
                 self.config = (*config).clone();
                 Input::Reconfigured { config, how, since }
             }
+            Input::Exited { .. } | Input::Ready { .. } => {
+                self.process.iter_mut().for_each(Running::end_probe);
+                input
+            }
             Input::Gone { pid } => {
                 if let Some(process) = self.process.take_if(|process| process.pid() == pid) {
                     process.finish();
@@ -245,12 +244,13 @@ impl Actor {
                 self.cancelled = true;
                 self.build.iter().for_each(Build::cancel);
             }
-            Effect::Start => {
-                return Some(match self.start_process() {
+            Effect::Start(launch) => {
+                return Some(match self.start_process(launch) {
                     Ok(pid) => Input::Started { pid },
                     Err(reason) => Input::NotStarted(reason),
                 });
             }
+            Effect::Keep => self.forget_aside(),
             Effect::Terminate => self.process.iter().for_each(|it| it.terminate(self.config.stop_signal)),
             Effect::Kill => self.process.iter().for_each(Running::kill),
             Effect::Abandon => {
@@ -259,10 +259,12 @@ impl Actor {
                 }
             }
             Effect::Tell(event) => self.surroundings.tell.fact(Some(&self.config.name), event),
-            Effect::TellLate => {
-                let timeout = humantime::format_duration(self.config.ready_timeout);
-                let reason = health::reason(&self.config.ready);
-                let message = format!("not ready after {timeout}: {reason}; what waits for it starts now");
+            Effect::TellLate { gives_up } => {
+                let timeout = humantime::format_duration(self.config.readiness.timeout);
+                let reason = health::reason(&self.config.readiness.when);
+                let next =
+                    if gives_up { "it gives way to what ran before" } else { "what waits for it starts now" };
+                let message = format!("not ready after {timeout}: {reason}; {next}");
                 self.surroundings.tell.notice(Some(&self.config.name), Level::Warning, message);
             }
             Effect::Report(report) => {
@@ -310,16 +312,55 @@ impl Actor {
         self.build = Some(Build::start(order, &self.surroundings.slots, tell));
     }
 
-    fn start_process(&mut self) -> Result<i32, String> {
+    fn start_process(&mut self, launch: Launch) -> Result<i32, String> {
+        self.put_in_place(launch)?;
         let binary = self.binary();
-        if let Some(fresh) = self.fresh.take() {
-            swap::install(&fresh, &binary)?;
-        }
+        let config = self.launched.as_ref().unwrap_or(&self.config);
         let Surroundings { debugger, tell, .. } = &self.surroundings;
-        let process = Running::start(&self.config, &binary, *debugger, tell, &self.inputs)?;
+        let process = Running::start(config, &binary, *debugger, tell, &self.inputs)?;
         let pid = process.pid();
         self.process = Some(process);
-        self.started = Instant::now();
         Ok(pid)
+    }
+
+    /// Where a binary is kept that may have to run again.
+    fn kept(&self) -> PathBuf {
+        // No service's name holds this.
+        self.surroundings.cache.join(format!("{}~good", self.config.name))
+    }
+
+    /// Puts the binary and the settings that `launch` means where the next process takes them from.
+    fn put_in_place(&mut self, launch: Launch) -> Result<(), String> {
+        let (binary, kept) = (self.binary(), self.kept());
+        match launch {
+            Launch::New { keep } => {
+                if let Some(config) = self.launched.take().filter(|_| keep) {
+                    self.aside = Some(Aside { config, moved: false });
+                }
+                if let Some(fresh) = self.fresh.take() {
+                    if let Some(aside) = self.aside.as_mut().filter(|aside| !aside.moved) {
+                        aside.moved = fs::rename(&binary, &kept).is_ok();
+                    }
+                    swap::install(&fresh, &binary)?;
+                }
+                self.launched = Some(self.config.clone());
+            }
+            Launch::Again => {}
+            Launch::Back => {
+                if let Some(aside) = self.aside.take() {
+                    if aside.moved {
+                        swap::install(&kept, &binary)?;
+                    }
+                    self.launched = Some(aside.config);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_aside(&mut self) {
+        if self.aside.take().is_some_and(|aside| aside.moved) {
+            swap::remove_in_background(self.kept());
+        }
     }
 }

@@ -64,10 +64,17 @@ pub struct Step {
 #[serde(deny_unknown_fields)]
 pub struct Ready {
     pub tcp: Option<u16>,
+    pub http: Option<String>,
+    pub status: Option<u16>,
     pub log: Option<String>,
+    pub command: Option<Vec<String>>,
     pub started: Option<bool>,
     #[serde(default, with = "humantime_serde::option")]
     pub timeout: Option<Duration>,
+    #[serde(default, with = "humantime_serde::option")]
+    pub interval: Option<Duration>,
+    #[serde(default, with = "humantime_serde::option")]
+    pub settle: Option<Duration>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hotwatch_platform::process::Signal;
 
-use super::{Build, Config, ConfigError, Globs, Patterns, Ready, Service, Step, env, file};
+use super::{Build, Config, ConfigError, Globs, Patterns, Service, Step, env, file};
 use crate::name::Name;
 
 /// What to write where a parser's words do not say it.
@@ -37,7 +37,7 @@ impl Source<'_> {
         ConfigError::At { file: self.shown.to_owned(), line, column: 1, message: message.to_owned() }
     }
 
-    fn at<T>(&self, place: &toml::Spanned<T>, message: impl Into<String>) -> ConfigError {
+    pub(super) fn at<T>(&self, place: &toml::Spanned<T>, message: impl Into<String>) -> ConfigError {
         self.error(place.span().start, message)
     }
 
@@ -219,12 +219,7 @@ impl Source<'_> {
             build: self.build(parsed)?,
             run: self.run(parsed)?,
             depends_on,
-            ready: self.ready(parsed, port)?,
-            ready_timeout: parsed
-                .ready
-                .as_ref()
-                .and_then(|ready| ready.get_ref().timeout)
-                .unwrap_or(Duration::from_secs(60)),
+            readiness: self.readiness(parsed, port)?,
             stop_signal: self.stop_signal(&parsed.stop)?,
             grace: parsed.stop.grace.unwrap_or(Duration::from_secs(5)),
             patterns: self.patterns(&parsed.watch)?,
@@ -281,23 +276,6 @@ impl Source<'_> {
             Ok(Step { run: step.run.clone(), inputs, outputs })
         };
         steps.iter().map(step).collect()
-    }
-
-    fn ready(&self, parsed: &file::Service, port: Option<u16>) -> Result<Ready, ConfigError> {
-        let Some(place) = &parsed.ready else {
-            return Ok(port.map_or(Ready::Started, Ready::Tcp));
-        };
-        let ready = place.get_ref();
-        match (ready.tcp, &ready.log, ready.started) {
-            (Some(port), None, None) => Ok(Ready::Tcp(port)),
-            (None, Some(text), None) => Ok(Ready::Log(text.clone())),
-            (None, None, Some(true)) => Ok(Ready::Started),
-            (None, None, None) => Ok(port.map_or(Ready::Started, Ready::Tcp)),
-            _ => {
-                Err(self
-                    .at(place, "`ready` takes one of `tcp = PORT`, `log = \"TEXT\"` and `started = true`"))
-            }
-        }
     }
 
     fn stop_signal(&self, stop: &file::Stop) -> Result<Signal, ConfigError> {

@@ -27,7 +27,7 @@ fn defaults_are_filled_in() {
     let service = &config.services[0];
     assert_eq!(config.log_dir, Path::new("/tmp"));
     assert_eq!((config.quiet.as_millis(), config.cooldown.as_millis()), (20, 300));
-    assert_eq!(service.ready, Ready::Tcp(80));
+    assert_eq!(service.readiness.when, Ready::Tcp(80));
     assert_eq!(service.stop_signal, Signal::SIGTERM);
     assert_eq!(service.grace, Duration::from_secs(5));
     assert_eq!((&service.build, &service.run), (&Build::Go, &vec!["{out}".to_owned()]));

@@ -16,6 +16,8 @@ pub struct Timing {
     pub cooldown: Duration,
     /// How long a process may take to become ready before the user is told.
     pub ready_timeout: Duration,
+    /// How long a ready process has to stay up before it counts as good.
+    pub settle: Duration,
     /// How long a process may take to stop before it is killed.
     pub grace: Duration,
 }
@@ -123,8 +125,10 @@ pub enum Effect {
     Build,
     /// End the running build; its end is reported as [`Input::Built`].
     CancelBuild,
-    /// Put the new binary in place and start it; reported as [`Input::Started`] or [`Input::NotStarted`].
-    Start,
+    /// Start a process; reported as [`Input::Started`] or [`Input::NotStarted`].
+    Start(Launch),
+    /// What runs now is good: what was kept beside it is needed no longer.
+    Keep,
     /// Ask the process group to stop.
     Terminate,
     /// Kill the process group.
@@ -133,10 +137,22 @@ pub enum Effect {
     Abandon,
     /// Tell the user.
     Tell(Event),
-    /// Tell the user that the process is still not ready, and why.
-    TellLate,
+    /// Tell the user that the process is still not ready, and why; `gives_up` when it is not waited for any longer.
+    TellLate { gives_up: bool },
     /// Tell whoever starts and stops the services.
     Report(Report),
+}
+
+/// What is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Launch {
+    /// What was built last, as the settings say now. `keep` says that what ran before was good, and is to be kept
+    /// aside for [`Launch::Back`].
+    New { keep: bool },
+    /// The same as the last time.
+    Again,
+    /// What was kept aside.
+    Back,
 }
 
 /// What a service tells whoever starts and stops all of them.

@@ -5,14 +5,16 @@
 
 mod asked;
 mod building;
+mod faults;
 mod process;
 
 use std::time::{Duration, Instant};
 
-use super::protocol::{Effect, Input, Renewal, Report, Timing};
+use super::protocol::{Effect, Input, Launch, Renewal, Report, Timing};
 use crate::change::Digest;
 use crate::go::build::Made;
 use crate::record::{Event, Failure, Level, Split};
+use faults::Faults;
 
 /// How often in a row a running build gives way to a newer save.
 const CANCELS_IN_A_ROW: u32 = 3;
@@ -70,13 +72,12 @@ enum Process {
     /// [`Effect::Start`] was given.
     Starting {
         since: Instant,
+        launch: Launch,
     },
     Running {
         pid: i32,
         started: Instant,
-        ready: bool,
-        /// When the user is told that it is still not ready.
-        late: Option<Instant>,
+        stage: Stage,
     },
     /// On its way out, asked to or not.
     Ending {
@@ -85,6 +86,27 @@ enum Process {
         killed: bool,
         deadline: Instant,
     },
+}
+
+/// How far a process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It is not ready yet, and late at that time, if it is not late already.
+    Awaited { late: Option<Instant> },
+    /// It is ready, and counts as good then.
+    Settling { until: Instant },
+    /// It is good.
+    Settled,
+}
+
+impl Stage {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Stage::Awaited { late } => late,
+            Stage::Settling { until } => Some(until),
+            Stage::Settled => None,
+        }
+    }
 }
 
 /// A service's state.
@@ -117,6 +139,11 @@ pub struct Machine {
     /// A new binary waits to be started, for a save noticed then.
     fresh: Option<Option<Instant>>,
     process: Process,
+    /// Whether what was started last has stayed up for long enough.
+    is_good: bool,
+    /// Whether something good lies aside that may be started again.
+    fallback: bool,
+    faults: Faults,
     /// The save that the running process was started for.
     serving: Option<Instant>,
     /// The process that ran before.
@@ -151,6 +178,9 @@ impl Machine {
             stopping: None,
             fresh: None,
             process: Process::None,
+            is_good: false,
+            fallback: false,
+            faults: Faults::default(),
             serving: None,
             old_pid: None,
             cooldown_until: None,
@@ -163,11 +193,6 @@ impl Machine {
         self.timing = timing;
     }
 
-    /// Whether a process runs that is not ready yet.
-    pub fn awaits_readiness(&self) -> bool {
-        matches!(self.process, Process::Running { ready: false, .. })
-    }
-
     /// When [`Input::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let to_replace =
@@ -177,8 +202,9 @@ impl Machine {
         let build = self.build.as_ref().filter(|build| build.settled && build.ended.is_none());
         let build = build.and_then(|build| build.begun).map(|begun| begun.mention);
         let process = match self.process {
-            Process::Running { late, .. } => late,
+            Process::Running { stage, .. } => stage.deadline(),
             Process::Ending { deadline, .. } => Some(deadline),
+            Process::None if self.launched && !self.held && !self.down => self.faults.deadline(),
             Process::None | Process::Starting { .. } => None,
         };
         [cooldown, build, process].into_iter().flatten().min()
@@ -208,11 +234,7 @@ impl Machine {
             // The actor has taken these in.
             Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) => {}
             Input::Started { pid } => self.started(now, pid),
-            Input::NotStarted(reason) => {
-                self.process = Process::None;
-                self.tell(Event::Notice { level: Level::Error, message: reason });
-                self.effects.push(Effect::Report(Report::Failed));
-            }
+            Input::NotStarted(reason) => self.not_started(now, reason),
             Input::Ready { pid } => self.ready(now, pid),
             Input::Exited { pid, exit } => self.exited(now, pid, exit),
             Input::Gone { pid } => self.gone(pid),
@@ -239,9 +261,9 @@ impl Machine {
 
     fn is_busy(&self) -> bool {
         let swapping = match self.process {
-            Process::None => false,
+            Process::None => self.faults.goes_back(),
             Process::Starting { .. } | Process::Ending { .. } => true,
-            Process::Running { late, .. } => late.is_some(),
+            Process::Running { stage, .. } => matches!(stage, Stage::Awaited { late: Some(_) }),
         };
         swapping || self.build.is_some() || self.fresh.is_some() || self.is_due()
     }
@@ -262,10 +284,8 @@ impl Machine {
             self.tell(Event::StillBuilding { ms: millis(elapsed) });
         }
         match &mut self.process {
-            Process::Running { late, .. } if late.is_some_and(|late| late <= now) => {
-                *late = None;
-                self.effects.push(Effect::TellLate);
-                self.effects.push(Effect::Report(Report::Failed));
+            Process::Running { stage: Stage::Awaited { late: Some(late) }, .. } if *late <= now => {
+                self.late(now);
             }
             &mut Process::Ending { pid, killed: true, deadline, .. } if deadline <= now => {
                 let message = format!("the process group {pid} does not end although it was killed");
@@ -284,6 +304,7 @@ impl Machine {
             }
             _ => {}
         }
+        self.settle_if_due(now);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A service's running process: put in place, started, followed to the end of its whole group.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use hotwatch_platform::process::{self, Exit, Group, Signal};
 
+use super::health::Probe;
 use super::output::Output;
 use super::protocol::Input;
 use crate::config::{Ready, Service};
@@ -30,6 +31,8 @@ pub struct Running {
     /// Set when nobody waits for the group any longer.
     abandoned: Arc<AtomicBool>,
     waiter: Option<JoinHandle<()>>,
+    /// Looks whether it is ready, until it is.
+    probe: Option<Probe>,
 }
 
 /// Moves the binary `fresh` to `stable`, where every binary of a service runs: macOS asks about the firewall
@@ -43,11 +46,16 @@ pub fn install(fresh: &Path, stable: &Path) -> Result<(), String> {
     // No service's name holds this.
     aside.push("~");
     if fs::rename(stable, &aside).is_ok() {
-        // Not joined: nobody waits for it, and whatever is left goes with the directory.
-        std::thread::spawn(move || fs::remove_file(aside));
+        remove_in_background(aside.into());
     }
     fs::rename(fresh, stable)
         .map_err(|error| format!("cannot move the new binary to `{}`: {error}", stable.display()))
+}
+
+/// Removes the file `path` some time soon.
+pub fn remove_in_background(path: PathBuf) {
+    // Not joined: nobody waits for it, and whatever is left goes with the directory.
+    std::thread::spawn(move || fs::remove_file(path));
 }
 
 impl Running {
@@ -88,7 +96,11 @@ impl Running {
         let tell_line = lines(service, debugger.is_some(), group.id(), tell.clone(), inputs.clone());
         match Output::read(started.stdout, started.stderr, tell_line) {
             Ok(output) => {
-                let mut running = Running { group, abandoned, waiter: None };
+                let (pid, of_probe) = (group.id(), inputs.clone());
+                // The service's thread may be gone already.
+                let found = move || drop(of_probe.send(Input::Ready { pid }));
+                let probe = Some(Probe::start(service, Arc::clone(&group), found));
+                let mut running = Running { group, abandoned, waiter: None, probe };
                 running.follow(output, debugger, inputs.clone());
                 Ok(running)
             }
@@ -106,9 +118,9 @@ impl Running {
         self.group.id()
     }
 
-    /// Its process group.
-    pub fn group(&self) -> &Group {
-        &self.group
+    /// Does not look any longer whether it is ready.
+    pub fn end_probe(&mut self) {
+        self.probe.take();
     }
 
     /// Asks it to stop with `signal`. A debugger that was asked would kill its program at once, so that is asked
@@ -204,9 +216,9 @@ fn lines(
     inputs: Sender<Input>,
 ) -> impl FnMut(crate::record::Stream, Vec<u8>) + Send + 'static {
     let name = service.name.clone();
-    let mut awaited = match &service.ready {
+    let mut awaited = match &service.readiness.when {
         Ready::Log(text) => Some(text.clone().into_bytes()),
-        Ready::Tcp(_) | Ready::Started => None,
+        _ => None,
     };
     move |stream, line| {
         if let Some(words) = debugger::said(&line).filter(|_| debugged) {

@@ -15,6 +15,7 @@ impl Machine {
             Ask::Stop => {
                 self.down = true;
                 self.fresh = None;
+                self.faults.call_off();
                 self.cancel();
                 if let Process::Running { pid, .. } = self.process {
                     self.end(now, pid, true);

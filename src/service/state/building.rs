@@ -161,6 +161,10 @@ impl Machine {
         } else if matches!(self.process, Process::None) && !self.down {
             // It has ended by itself, and the user asks for it again.
             self.renew(since);
+        } else if self.faults.is_old() {
+            // What it depends on may have been mended.
+            last.certain = false;
+            self.since.get_or_insert(since);
         }
     }
 
@@ -239,6 +243,9 @@ impl Machine {
                     Process::Running { pid, .. } => format!("PID {pid} keeps running what was built before"),
                     Process::Starting { .. } | Process::Ending { asked: true, .. } => {
                         "what was built before is being started".to_owned()
+                    }
+                    _ if self.faults.deadline().is_some() => {
+                        "what was built before is started again".to_owned()
                     }
                     Process::None | Process::Ending { asked: false, .. } => {
                         self.effects.push(Effect::Report(Report::Failed));

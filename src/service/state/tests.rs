@@ -1,6 +1,6 @@
 use super::*;
 use crate::change::Content;
-use crate::service::protocol::{Ask, Changed};
+use crate::service::protocol::{Ask, Changed, Launch};
 use hotwatch_platform::process::Exit;
 
 /// A machine with a clock of its own that counts milliseconds.
@@ -26,6 +26,7 @@ impl Bench {
         let timing = Timing {
             cooldown: Duration::from_millis(300),
             ready_timeout: Duration::from_secs(60),
+            settle: Duration::from_millis(500),
             grace: Duration::from_secs(5),
         };
         Bench { machine: Machine::new(timing), start: Instant::now(), at: 0 }
@@ -39,6 +40,7 @@ impl Bench {
         bench.give(100, Input::Built(Ok(Made::New)));
         bench.give(100, Input::Started { pid: 1 });
         bench.give(150, Input::Ready { pid: 0 });
+        assert_eq!(bench.tick(650), "");
         bench.at = 1000;
         bench
     }
@@ -96,6 +98,11 @@ fn short(effect: &Effect) -> String {
         Effect::Tell(Event::Stopped { pid }) => format!("stopped:{pid}"),
         Effect::Tell(Event::Verdict { rung, .. }) => format!("verdict:{rung:?}"),
         Effect::Tell(Event::Notice { level, .. }) => format!("notice:{level:?}"),
+        Effect::Tell(Event::RolledBack { pid, .. }) => format!("back:{pid}"),
+        Effect::Tell(Event::Held { .. }) => "held".to_owned(),
+        Effect::Start(Launch::New { .. }) => "Start".to_owned(),
+        Effect::Start(launch) => format!("Start:{launch:?}"),
+        Effect::TellLate { gives_up } => format!("TellLate:{gives_up}"),
         Effect::Tell(other) => format!("{other:?}"),
         Effect::Report(report) => format!("report:{report:?}"),
         other => format!("{other:?}"),
@@ -109,8 +116,8 @@ fn builds_at_once_and_starts_when_its_turn_comes() {
     assert_eq!(bench.give(100, Input::Built(Ok(Made::New))), "built:true");
     assert_eq!(bench.give(200, Input::Launch), "Start");
     assert_eq!(bench.give(201, Input::Started { pid: 7 }), "started:7 report:Started");
-    assert!(bench.machine.awaits_readiness());
     assert_eq!(bench.give(230, Input::Ready { pid: 0 }), "ready:29 report:Ready");
+    assert_eq!(bench.tick(730), "");
     assert_eq!(bench.machine.deadline(), None);
 }
 
@@ -266,7 +273,8 @@ fn a_save_without_a_change_builds_again_what_failed_and_starts_again_what_ended(
     bench.give(2100, Input::Built(Ok(Made::New)));
     bench.give(2110, Input::Gone { pid: 0 });
     bench.give(2111, Input::Started { pid: 2 });
-    bench.give(3000, Input::Exited { pid: 2, exit: Exit::Code(1) });
+    bench.give(2200, Input::Ready { pid: 2 });
+    bench.give(3000, Input::Exited { pid: 2, exit: Exit::Code(0) });
     bench.give(3001, Input::Gone { pid: 2 });
     let since = bench.start + Duration::from_millis(4000);
     assert_eq!(bench.give(4000, touched(since)), "Start");
@@ -310,6 +318,7 @@ fn saves_after_a_restart_are_gathered_not_dropped() {
     // There and back again within the cooldown is nothing.
     assert_eq!(bench.save(1600, "d"), "verdict:Restart");
     assert_eq!(bench.save(1700, "c"), "verdict:Nothing");
+    assert_eq!(bench.tick(2010), "Keep");
     assert_eq!(bench.machine.deadline(), None);
 }
 
@@ -341,11 +350,16 @@ fn stopping_ends_the_build_too() {
 #[test]
 fn a_crash_is_told_what_it_leaves_is_ended_and_the_next_save_starts_again() {
     let mut bench = Bench::running();
-    assert_eq!(bench.give(1000, Input::Exited { pid: 0, exit: Exit::Code(1) }), "exited:1 Terminate");
+    assert_eq!(
+        bench.give(1000, Input::Exited { pid: 0, exit: Exit::Code(1) }),
+        "exited:1 Terminate notice:Warning"
+    );
     assert_eq!(bench.tick(6000), "Kill");
-    assert_eq!(bench.give(6001, Input::Gone { pid: 0 }), "");
+    assert_eq!(bench.give(6001, Input::Gone { pid: 0 }), "Start:Again");
+    bench.give(6002, Input::Started { pid: 2 });
+    bench.give(6003, Input::Ready { pid: 2 });
     assert_eq!(bench.save(7000, "a"), "Build");
-    assert_eq!(bench.give(7100, Input::Built(Ok(Made::New))), "built:true Start");
+    assert_eq!(bench.give(7100, Input::Built(Ok(Made::New))), "built:true Terminate");
 }
 
 #[test]
@@ -357,10 +371,12 @@ fn a_save_after_an_early_crash_is_not_forgotten() {
     bench.give(0, Input::Started { pid: 1 });
     assert_eq!(
         bench.give(50, Input::Exited { pid: 0, exit: Exit::Code(2) }),
-        "exited:1 report:Failed Terminate"
+        "exited:1 report:Failed Terminate notice:Warning"
     );
     bench.give(51, Input::Gone { pid: 0 });
     assert_eq!(bench.save(100, "fixed"), "verdict:Restart");
+    assert_eq!(bench.tick(150), "Start:Again");
+    bench.give(151, Input::Started { pid: 2 });
     assert_eq!(bench.tick(300), "Build");
 }
 
@@ -395,7 +411,7 @@ fn a_process_that_is_late_is_told_once_and_may_still_become_ready() {
     bench.give(0, Input::Launch);
     bench.give(0, Input::Built(Ok(Made::New)));
     bench.give(0, Input::Started { pid: 1 });
-    assert_eq!(bench.tick(60_000), "TellLate report:Failed");
+    assert_eq!(bench.tick(60_000), "TellLate:false report:Failed");
     assert_eq!(bench.give(61_000, Input::Ready { pid: 0 }), "ready:61000 report:Ready");
 }
 
@@ -589,4 +605,99 @@ fn a_user_may_ask_for_another_process_or_another_build() {
     assert_eq!(bench.give(1020, Input::Ready { pid: 2 }), "ready:9 restarted:Some(1):2:20 report:Ready");
     assert_eq!(bench.give(1030, Input::Ask(Ask::Build)), "Build");
     assert_eq!(bench.give(1100, Input::Built(Ok(Made::Same))), "built:true verdict:Nothing");
+}
+
+/// Process 2, started for the save `a`, whose predecessor 1 was good; not ready yet.
+fn replaced() -> Bench {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1100, Input::Built(Ok(Made::New)));
+    let effects = bench.machine.step(bench.now(), Input::Gone { pid: 1 });
+    assert!(effects.contains(&Effect::Start(Launch::New { keep: true })), "{effects:?}");
+    bench.give(1101, Input::Started { pid: 2 });
+    bench
+}
+
+#[test]
+fn who_starts_badly_gives_way_once_to_what_ran_before() {
+    let exited = |pid, code| Input::Exited { pid, exit: Exit::Code(code) };
+    for ready in [false, true] {
+        let mut bench = replaced();
+        let mut told = "exited:2 report:Failed Terminate";
+        if ready {
+            bench.give(1110, Input::Ready { pid: 2 });
+            told = "exited:2 Terminate";
+        }
+        assert_eq!(bench.give(1200, exited(2, 1)), told);
+        assert_eq!(bench.give(1201, Input::Gone { pid: 2 }), "Start:Back");
+        bench.give(1202, Input::Started { pid: 3 });
+        assert_eq!(bench.give(1210, Input::Ready { pid: 3 }), "ready:8 back:3 report:Ready");
+        assert_eq!(bench.tick(1710), "");
+        // The same source saved again is another attempt, and what runs now is good.
+        let since = bench.start + Duration::from_millis(2000);
+        assert_eq!(bench.give(2000, touched(since)), "Build");
+        assert_eq!(bench.give(2100, Input::Built(Ok(Made::New))), "built:true Terminate");
+        assert_eq!(bench.give(2110, Input::Gone { pid: 3 }), "stopped:3 Start");
+        bench.give(2111, Input::Started { pid: 4 });
+        bench.give(2112, Input::Ready { pid: 4 });
+        assert_eq!(bench.tick(2612), "Keep");
+        // Now it is good, so its end is a crash.
+        assert_eq!(bench.give(3000, exited(4, 1)), "exited:4 Terminate notice:Warning");
+        assert_eq!(bench.give(3001, Input::Gone { pid: 4 }), "");
+        assert_eq!(bench.tick(3100), "Start:Again");
+    }
+}
+
+#[test]
+fn who_never_becomes_ready_gives_way_too() {
+    let mut bench = replaced();
+    assert_eq!(bench.tick(61_101), "TellLate:true report:Failed Terminate");
+    assert_eq!(bench.give(61_110, Input::Gone { pid: 2 }), "stopped:2 Start:Back");
+}
+
+#[test]
+fn what_cannot_be_started_gives_way_too() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1100, Input::Built(Ok(Made::New)));
+    bench.give(1110, Input::Gone { pid: 1 });
+    let reason = "cannot run".to_owned();
+    assert_eq!(bench.give(1111, Input::NotStarted(reason)), "report:Failed notice:Error Start:Back");
+}
+
+#[test]
+fn a_newer_binary_takes_the_place_of_a_bad_one_and_what_was_good_stays_aside() {
+    let mut bench = replaced();
+    bench.save(1200, "b");
+    assert_eq!(bench.tick(1401), "Build");
+    bench.give(1450, Input::Exited { pid: 2, exit: Exit::Code(1) });
+    // What ran before does so while the build goes on.
+    assert_eq!(bench.give(1460, Input::Gone { pid: 2 }), "Start:Back");
+    bench.give(1461, Input::Started { pid: 3 });
+    bench.give(1462, Input::Ready { pid: 3 });
+    assert_eq!(bench.give(1500, Input::Built(Ok(Made::New))), "built:true Terminate");
+    assert_eq!(bench.give(1501, Input::Gone { pid: 3 }), "stopped:3 Start");
+    bench.give(1502, Input::Started { pid: 4 });
+    bench.give(1503, Input::Exited { pid: 4, exit: Exit::Code(1) });
+    assert_eq!(bench.give(1504, Input::Gone { pid: 4 }), "Start:Back");
+}
+
+#[test]
+fn after_five_ends_within_a_minute_nothing_starts_but_for_a_save() {
+    let mut bench = Bench::running();
+    let mut at = 1000;
+    for (number, pause) in [100, 500, 2000, 5000].into_iter().enumerate() {
+        let pid = i32::try_from(number).unwrap() + 1;
+        let told = bench.give(at, Input::Exited { pid, exit: Exit::Signal(9) });
+        assert!(told.contains("notice:Warning"), "{told}");
+        bench.give(at, Input::Gone { pid });
+        at += pause;
+        assert_eq!(bench.tick(at), "Start:Again");
+        bench.give(at, Input::Started { pid: pid + 1 });
+    }
+    assert!(bench.give(at, Input::Exited { pid: 5, exit: Exit::Signal(9) }).contains("held"));
+    assert_eq!(bench.give(at, Input::Gone { pid: 5 }), "");
+    assert_eq!(bench.machine.deadline(), None);
+    let since = bench.start + Duration::from_millis(at);
+    assert_eq!(bench.give(at, touched(since)), "Start");
 }
