@@ -101,7 +101,7 @@ pub enum Tone {
 /// says as well.
 pub fn words(event: &Event) -> Option<(Tone, String)> {
     Some(match event {
-        Event::Log { .. } | Event::Change { .. } => return None,
+        Event::Log { .. } | Event::Change { .. } | Event::Settled { .. } => return None,
         Event::Watching { directories: 1 } => (Tone::Quiet, "watching 1 directory".to_owned()),
         Event::Watching { directories } => (Tone::Quiet, format!("watching {directories} directories")),
         Event::Started { pid } => (Tone::Quiet, format!("started, PID {pid}")),

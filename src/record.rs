@@ -60,6 +60,8 @@ pub enum Event {
         #[serde(flatten)]
         split: Split,
     },
+    /// The process has stayed up for long enough to count as good: what ran before it is given up.
+    Settled { pid: i32 },
     /// What was started for a save started badly, so what ran before it runs again, as the process `pid`.
     RolledBack { reason: String, pid: i32 },
     /// The service ended too often; nothing starts it but the next save, or its user.

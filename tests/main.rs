@@ -7,6 +7,7 @@ mod architecture;
 mod builds;
 mod debugging;
 mod explain;
+mod faults;
 mod graph;
 mod init;
 mod input;

@@ -185,22 +185,6 @@ fn a_dependency_is_ready_before_what_depends_on_it_starts() {
 }
 
 #[test]
-fn a_crash_is_told_and_the_next_save_starts_the_service_again() {
-    let project = Project::tiny(&["api"], "");
-    let mut up = project.up();
-    up.until_event("ready", "api");
-    let pid = i32::try_from(up.pid("api")).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGSEGV).unwrap();
-    let exited = up.until_event("exited", "api");
-    assert!(exited["code"] == 2 || exited["signal"] == 11, "{exited}");
-    project.save_answer("api", "again");
-    let restarted = up.until_event("restarted", "api");
-    assert!(restarted["old_pid"].is_null(), "{restarted}");
-    assert!(project.answer("api").starts_with("again"));
-    up.stop();
-}
-
-#[test]
 fn nothing_is_written_into_the_users_tree() {
     let project = Project::tiny(&["api"], "");
     project.commit_all();

@@ -95,10 +95,12 @@ impl Machine {
 
     /// A process that has stayed up for long enough is what the next one is measured against.
     pub(super) fn settle_if_due(&mut self, now: Instant) {
-        if let Process::Running { stage: stage @ Stage::Settling { .. }, .. } = &mut self.process
+        if let Process::Running { pid, stage: stage @ Stage::Settling { .. }, .. } = &mut self.process
             && stage.deadline().is_some_and(|until| until <= now)
         {
+            let pid = *pid;
             *stage = Stage::Settled;
+            self.tell(Event::Settled { pid });
             self.is_good = true;
             if std::mem::take(&mut self.fallback) {
                 self.effects.push(Effect::Keep);

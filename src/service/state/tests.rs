@@ -40,7 +40,7 @@ impl Bench {
         bench.give(100, Input::Built(Ok(Made::New)));
         bench.give(100, Input::Started { pid: 1 });
         bench.give(150, Input::Ready { pid: 0 });
-        assert_eq!(bench.tick(650), "");
+        assert_eq!(bench.tick(650), "settled:1");
         bench.at = 1000;
         bench
     }
@@ -99,6 +99,7 @@ fn short(effect: &Effect) -> String {
         Effect::Tell(Event::Verdict { rung, .. }) => format!("verdict:{rung:?}"),
         Effect::Tell(Event::Notice { level, .. }) => format!("notice:{level:?}"),
         Effect::Tell(Event::RolledBack { pid, .. }) => format!("back:{pid}"),
+        Effect::Tell(Event::Settled { pid }) => format!("settled:{pid}"),
         Effect::Tell(Event::Held { .. }) => "held".to_owned(),
         Effect::Start(Launch::New { .. }) => "Start".to_owned(),
         Effect::Start(launch) => format!("Start:{launch:?}"),
@@ -117,7 +118,7 @@ fn builds_at_once_and_starts_when_its_turn_comes() {
     assert_eq!(bench.give(200, Input::Launch), "Start");
     assert_eq!(bench.give(201, Input::Started { pid: 7 }), "started:7 report:Started");
     assert_eq!(bench.give(230, Input::Ready { pid: 0 }), "ready:29 report:Ready");
-    assert_eq!(bench.tick(730), "");
+    assert_eq!(bench.tick(730), "settled:7");
     assert_eq!(bench.machine.deadline(), None);
 }
 
@@ -318,7 +319,7 @@ fn saves_after_a_restart_are_gathered_not_dropped() {
     // There and back again within the cooldown is nothing.
     assert_eq!(bench.save(1600, "d"), "verdict:Restart");
     assert_eq!(bench.save(1700, "c"), "verdict:Nothing");
-    assert_eq!(bench.tick(2010), "Keep");
+    assert_eq!(bench.tick(2010), "settled:3 Keep");
     assert_eq!(bench.machine.deadline(), None);
 }
 
@@ -632,7 +633,7 @@ fn who_starts_badly_gives_way_once_to_what_ran_before() {
         assert_eq!(bench.give(1201, Input::Gone { pid: 2 }), "Start:Back");
         bench.give(1202, Input::Started { pid: 3 });
         assert_eq!(bench.give(1210, Input::Ready { pid: 3 }), "ready:8 back:3 report:Ready");
-        assert_eq!(bench.tick(1710), "");
+        assert_eq!(bench.tick(1710), "settled:3");
         // The same source saved again is another attempt, and what runs now is good.
         let since = bench.start + Duration::from_millis(2000);
         assert_eq!(bench.give(2000, touched(since)), "Build");
@@ -640,7 +641,7 @@ fn who_starts_badly_gives_way_once_to_what_ran_before() {
         assert_eq!(bench.give(2110, Input::Gone { pid: 3 }), "stopped:3 Start");
         bench.give(2111, Input::Started { pid: 4 });
         bench.give(2112, Input::Ready { pid: 4 });
-        assert_eq!(bench.tick(2612), "Keep");
+        assert_eq!(bench.tick(2612), "settled:4 Keep");
         // Now it is good, so its end is a crash.
         assert_eq!(bench.give(3000, exited(4, 1)), "exited:4 Terminate notice:Warning");
         assert_eq!(bench.give(3001, Input::Gone { pid: 4 }), "");

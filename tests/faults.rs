@@ -1,0 +1,169 @@
+//! What a service and the machine may do wrong, each with real processes: afterwards nobody has less than before.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Project, Up, is};
+
+/// Saves a new version of `api` that answers `answer`, and runs `init` before everything else.
+fn save(project: &Project, answer: &str, init: &str) {
+    let source = format!(
+        "package main\n\nimport (\n\t\"os\"\n\t\"time\"\n)\n\nconst answer = {answer:?}\n\nvar _ = os.Exit\n\
+         var _ = time.Now\n\nfunc init() {{\n\t{init}\n}}\n"
+    );
+    project.write("api/answer.go", &source);
+}
+
+fn started(settings: &str) -> (Project, Up) {
+    let project = Project::tiny(&["api"], settings);
+    let mut up = project.up();
+    up.until_event("settled", "api");
+    up.until_watching();
+    (project, up)
+}
+
+/// No process that hotwatch has started is there any more.
+fn all_ended(up: Up) {
+    let started: Vec<Pid> = up
+        .seen
+        .iter()
+        .filter(|seen| seen["event"] == "started")
+        .map(|seen| Pid::from_raw(i32::try_from(seen["pid"].as_i64().unwrap()).unwrap()))
+        .collect();
+    up.stop();
+    for pid in started {
+        assert_eq!(kill(pid, None), Err(Errno::ESRCH), "PID {pid} is still there");
+    }
+}
+
+/// Whatever is wrong with a new version, the old one runs again, the user is told why, and the next save counts.
+fn rolls_back(settings: &str, init: &str, reason: &str) {
+    let (project, mut up) = started(settings);
+    // The same once more is another attempt.
+    for attempt in ["first", "second"] {
+        save(&project, attempt, init);
+        let back = up.until_event("rolled_back", "api");
+        assert!(back["reason"].as_str().unwrap().contains(reason), "{back}");
+        assert_eq!(back["pid"].as_i64(), Some(up.pid("api")));
+        assert!(project.answer("api").starts_with("one"));
+    }
+    save(&project, "better", "");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").starts_with("better"));
+    all_ended(up);
+}
+
+#[test]
+fn a_version_that_exits_at_once_gives_way_to_the_one_before() {
+    rolls_back("", "os.Exit(3)", "with exit code 3");
+}
+
+#[test]
+fn a_version_that_exits_soon_after_it_is_ready_gives_way_to_the_one_before() {
+    rolls_back("", "time.AfterFunc(2*time.Second, func() { os.Exit(4) })", "with exit code 4");
+}
+
+#[test]
+fn a_version_that_never_becomes_ready_gives_way_to_the_one_before() {
+    rolls_back("ready = { timeout = \"2s\", settle = \"100ms\" }", "select {}", "not ready after 2s");
+}
+
+#[test]
+fn a_binary_that_cannot_be_run_gives_way_to_the_one_before() {
+    let (project, mut up) = started("ready = { settle = \"100ms\" }");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    let broken = "build = [\"cp\", \"answer.go\", \"{out}\"]\npackage = \".\"\n";
+    project.write("hotwatch.toml", &(config.clone() + broken));
+    let back = up.until_event("rolled_back", "api");
+    assert!(back["reason"].as_str().unwrap().contains("cannot run"), "{back}");
+    assert!(project.answer("api").starts_with("one"));
+    project.write("hotwatch.toml", &config);
+    project.save_answer("api", "better");
+    up.until("the mended version", |seen| is(seen, "restarted", "api"));
+    assert!(project.answer("api").starts_with("better"));
+    all_ended(up);
+}
+
+#[test]
+fn settings_with_which_a_service_does_not_start_give_way_to_those_before() {
+    let (project, mut up) = started("");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    project.write("hotwatch.toml", &config.replace("PORT = \"", "PORT = \"no port "));
+    up.until_event("rolled_back", "api");
+    assert!(project.answer("api").starts_with("one"));
+    project.write("hotwatch.toml", &config.replace("env = { ", "env = { GREETING = \"hello\", "));
+    up.until("the mended settings", |seen| is(seen, "restarted", "api"));
+    assert_eq!(project.answer("api"), "one hello");
+    all_ended(up);
+}
+
+#[test]
+fn a_service_that_crashes_runs_again_by_itself() {
+    let (project, mut up) = started("");
+    let pid = Pid::from_raw(i32::try_from(up.pid("api")).unwrap());
+    kill(pid, Signal::SIGSEGV).unwrap();
+    let exited = up.until_event("exited", "api");
+    assert!(exited["code"] == 2 || exited["signal"] == 11, "{exited}");
+    up.until_event("ready", "api");
+    assert_ne!(up.pid("api"), i64::from(pid.as_raw()));
+    assert!(project.answer("api").starts_with("one"));
+    all_ended(up);
+}
+
+#[test]
+fn a_service_that_crashes_again_and_again_is_held_until_the_next_save() {
+    let project = Project::tiny(&["api"], "");
+    save(&project, "bad", "os.Exit(3)");
+    let mut up = project.up();
+    up.until_watching();
+    let held = up.until_event("held", "api");
+    assert!(held["reason"].as_str().unwrap().contains("5 within 60 s"), "{held}");
+    assert_eq!(up.count(0, "started", "api"), 5);
+    save(&project, "better", "");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").starts_with("better"));
+    all_ended(up);
+}
+
+#[test]
+fn a_stranger_on_the_port_delays_a_service_and_no_more() {
+    let (project, mut up) = started("ready = { settle = \"100ms\" }");
+    let pid = Pid::from_raw(i32::try_from(up.pid("api")).unwrap());
+    // Whoever comes first has the port; the old process is asked to go in a moment when nobody watches.
+    kill(pid, Signal::SIGKILL).unwrap();
+    let stranger = loop {
+        if let Ok(stranger) = TcpListener::bind((Ipv4Addr::LOCALHOST, project.port("api"))) {
+            break stranger;
+        }
+    };
+    let message = up.until_notice("started again in");
+    assert!(message["service"] == "api", "{message}");
+    up.until_event("exited", "api");
+    up.until_event("exited", "api");
+    drop(stranger);
+    up.until_event("ready", "api");
+    assert!(project.answer("api").starts_with("one"));
+    all_ended(up);
+}
+
+#[test]
+fn a_full_disk_fails_the_build_and_leaves_the_old_process_alone() {
+    let (project, mut up) = started("ready = { settle = \"100ms\" }");
+    let pid = up.pid("api");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    // Every write to it says that the device is full (full(4)).
+    let full = "build = [\"sh\", \"-c\", \"go build -o /dev/stdout . > /dev/full && cp /dev/full {out}\"]\npackage = \".\"\n";
+    project.write("hotwatch.toml", &(config.clone() + full));
+    let failed = up.until("a failed build", |seen| is(seen, "build", "api") && seen["ok"] == false);
+    assert!(failed["output"].as_str().unwrap().contains("no space left"), "{failed}");
+    assert_eq!(up.pid("api"), pid);
+    assert!(project.answer("api").starts_with("one"));
+    project.write("hotwatch.toml", &config);
+    project.save_answer("api", "better");
+    up.until_event("restarted", "api");
+    all_ended(up);
+}
