@@ -6,6 +6,7 @@ mod env;
 mod file;
 mod globs;
 pub mod init;
+mod proxy;
 mod readiness;
 mod resolve;
 
@@ -17,6 +18,7 @@ use hotwatch_platform::process::Signal;
 
 use crate::name::Name;
 pub use globs::Globs;
+pub use proxy::Proxy;
 pub use readiness::{Http, Readiness, Ready};
 use resolve::Source;
 pub use resolve::nearest;
@@ -74,6 +76,8 @@ pub struct Service {
     pub depends_on: Vec<usize>,
     /// When it counts as ready, and when as good.
     pub readiness: Readiness,
+    /// The port that is held for it, if one is.
+    pub proxy: Option<Proxy>,
     /// The signal that asks it to stop.
     pub stop_signal: Signal,
     /// How long it may take to stop.

@@ -126,10 +126,13 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
             let signal = signal.unwrap_or_default();
             (Tone::Bad, format!("PID {pid} was ended by signal {signal}"))
         }
-        Event::RolledBack { reason, pid } => (
+        Event::RolledBack { reason, pid, started: true } => (
             Tone::Bad,
             format!("rolled back: {reason}; what ran before runs again as PID {pid}, its memory is gone"),
         ),
+        Event::RolledBack { reason, pid, started: false } => {
+            (Tone::Bad, format!("rolled back: {reason}; PID {pid} has never stopped and goes on"))
+        }
         Event::Held { reason } => (Tone::Bad, format!("held: {reason}")),
         Event::Stopped { pid } => (Tone::Quiet, format!("stopped, PID {pid}")),
         Event::Notice { level: Level::Info, message } => (Tone::Quiet, message.clone()),

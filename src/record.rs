@@ -62,8 +62,9 @@ pub enum Event {
     },
     /// The process has stayed up for long enough to count as good: what ran before it is given up.
     Settled { pid: i32 },
-    /// What was started for a save started badly, so what ran before it runs again, as the process `pid`.
-    RolledBack { reason: String, pid: i32 },
+    /// What was started for a save started badly, so what ran before it runs on as the process `pid`. With a held
+    /// port that has never stopped; otherwise it was `started` again, with its memory gone.
+    RolledBack { reason: String, pid: i32, started: bool },
     /// The service ended too often; nothing starts it but the next save, or its user.
     Held { reason: String },
     /// A process ended without being asked to.

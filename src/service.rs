@@ -3,25 +3,28 @@
 
 mod health;
 mod output;
+mod place;
 mod protocol;
 mod state;
 mod swap;
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use crate::config;
+use crate::config::{self, Proxy};
 use crate::go::build::{Build, Made, Order, Progress};
 use crate::go::command;
 use crate::go::slots::Slots;
 use crate::name::Name;
-use crate::record::{Failure, Level, Tell};
+use crate::proxy::{Held, Listen, Settings, Told};
+use crate::record::{Event, Failure, Level, Tell};
 
+use place::Place;
 pub use protocol::{Ask, Changed, Input, Renewal, Report};
 use protocol::{Effect, Launch, Timing};
 use state::Machine;
@@ -67,23 +70,23 @@ impl Service {
     ) -> Service {
         let (inputs, received) = unbounded();
         let (name, round) = (config.name.clone(), surroundings.round);
-        let actor = Actor {
+        let mut actor = Actor {
             machine: Machine::new(timing(&config, surroundings.cooldown)),
             steps: (0..config.pre_build.len()).collect(),
             inputs: inputs.clone(),
             received,
             report: Box::new(report),
             build: None,
-            process: None,
-            launched: None,
-            aside: None,
+            held: None,
+            processes: BTreeMap::new(),
+            place: Place::new(surroundings.cache.clone(), config.name.as_str().to_owned()),
             stopped: false,
-            builds: 0,
             cancelled: false,
-            fresh: None,
             config,
             surroundings,
         };
+        // Whoever comes before it runs waits. If somebody else listens there, that is told when it is to be started.
+        drop(actor.hold());
         let thread = std::thread::spawn(move || actor.run());
         Service { name, round, inputs, thread: Some(thread) }
     }
@@ -116,14 +119,8 @@ impl Drop for Service {
 
 fn timing(config: &config::Service, cooldown: Duration) -> Timing {
     let config::Readiness { timeout: ready_timeout, settle, .. } = config.readiness;
-    Timing { cooldown, ready_timeout, settle, grace: config.grace }
-}
-
-/// A start that can be repeated.
-struct Aside {
-    config: config::Service,
-    /// Whether its binary was moved out of the way. Before that it lies where it ran.
-    moved: bool,
+    let drain = config.proxy.as_ref().map(|proxy| proxy.drain);
+    Timing { cooldown, ready_timeout, settle, grace: config.grace, drain }
 }
 
 struct Actor {
@@ -134,19 +131,16 @@ struct Actor {
     received: Receiver<Input>,
     report: Box<dyn Fn(Report) + Send>,
     build: Option<Build>,
-    process: Option<Running>,
-    /// The settings with which the binary in place was started last.
-    launched: Option<config::Service>,
-    /// What ran before and is kept until what runs now counts as good.
-    aside: Option<Aside>,
+    /// The port that is held for it, if one is.
+    held: Option<Held>,
+    /// Its processes by their ids; several only behind a held port.
+    processes: BTreeMap<i32, Running>,
+    place: Place,
     stopped: bool,
-    builds: u64,
     /// The steps before a build that have to run first, since their inputs changed.
     steps: BTreeSet<usize>,
     /// Whether the running build was cancelled.
     cancelled: bool,
-    /// The binary that was built last and has not been started.
-    fresh: Option<PathBuf>,
 }
 
 impl Actor {
@@ -158,9 +152,8 @@ impl Actor {
             }
         }
         self.build.take();
-        self.process.take();
-        // Only binaries of this run are in there.
-        drop(fs::remove_dir_all(&self.surroundings.cache));
+        self.processes.clear();
+        self.place.remove();
     }
 
     /// What happens next; `None` when there is nothing to wait for.
@@ -207,15 +200,13 @@ impl Actor {
                 self.config = (*config).clone();
                 Input::Reconfigured { config, how, since }
             }
-            Input::Exited { .. } | Input::Ready { .. } => {
-                self.process.iter_mut().for_each(Running::end_probe);
+            Input::Exited { pid, .. } | Input::Ready { pid } => {
+                self.processes.get_mut(&pid).into_iter().for_each(Running::end_probe);
                 input
             }
             Input::Gone { pid } => {
-                if let Some(process) = self.process.take_if(|process| process.pid() == pid) {
-                    process.finish();
-                }
-                Input::Gone { pid }
+                self.processes.remove(&pid).into_iter().for_each(Running::finish);
+                input
             }
             input => input,
         }
@@ -225,14 +216,8 @@ impl Actor {
     fn ended(&mut self, result: Result<Made, Failure>) -> Result<Made, Failure> {
         // A build may succeed in the moment in which it is cancelled.
         let cancelled = std::mem::take(&mut self.cancelled);
-        let fresh = self.build_path();
         self.build = None;
-        let older = match cancelled {
-            true => Some(fresh),
-            false if result.is_ok() && fresh.is_file() => self.fresh.replace(fresh),
-            false => None,
-        };
-        older.into_iter().for_each(|older| drop(fs::remove_file(older)));
+        self.place.built(result.is_ok() && !cancelled);
         result
     }
 
@@ -250,15 +235,28 @@ impl Actor {
                     Err(reason) => Input::NotStarted(reason),
                 });
             }
-            Effect::Keep => self.forget_aside(),
-            Effect::Terminate => self.process.iter().for_each(|it| it.terminate(self.config.stop_signal)),
-            Effect::Kill => self.process.iter().for_each(Running::kill),
-            Effect::Abandon => {
-                if let Some(process) = self.process.take() {
-                    process.abandon();
+            Effect::Keep => self.place.forget_aside(),
+            Effect::Restore => {
+                if let Err(reason) = self.place.restore() {
+                    self.surroundings.tell.notice(Some(&self.config.name), Level::Warning, reason);
                 }
             }
-            Effect::Tell(event) => self.surroundings.tell.fact(Some(&self.config.name), event),
+            Effect::Switch(to) => {
+                let port = |pid| Some((pid, Proxy::backend(self.processes.get(&pid)?.port()?)));
+                self.held.iter().for_each(|held| held.switch(to.and_then(port)));
+            }
+            Effect::Retire { pid } => self.held.iter().for_each(|held| held.retire(pid)),
+            Effect::Terminate { pid } => {
+                self.processes.get(&pid).into_iter().for_each(|it| it.terminate(self.config.stop_signal));
+            }
+            Effect::Kill { pid } => self.processes.get(&pid).into_iter().for_each(Running::kill),
+            Effect::Abandon { pid } => {
+                self.processes.remove(&pid).into_iter().for_each(Running::abandon);
+            }
+            Effect::Tell(event) => {
+                self.show_page(&event);
+                self.surroundings.tell.fact(Some(&self.config.name), event);
+            }
             Effect::TellLate { gives_up } => {
                 let timeout = humantime::format_duration(self.config.readiness.timeout);
                 let reason = health::reason(&self.config.readiness.when);
@@ -275,18 +273,10 @@ impl Actor {
         None
     }
 
-    /// Where the binary that runs lies.
-    fn binary(&self) -> PathBuf {
-        self.surroundings.cache.join(self.config.name.as_str())
-    }
-
-    fn build_path(&self) -> PathBuf {
-        self.surroundings.cache.join(format!("build-{}", self.builds))
-    }
-
     fn start_build(&mut self) {
-        self.builds += 1;
+        self.place.next_build();
         self.cancelled = false;
+        let (out, temp) = self.place.build_paths();
         let goflags = self.config.env.get("GOFLAGS").unwrap_or(&self.surroundings.goflags);
         let step = |&number: &usize| Some((number, self.config.pre_build.get(number)?.run.clone()));
         let order = Order {
@@ -295,9 +285,9 @@ impl Actor {
             makes_binary: self.config.run.iter().any(|word| word.contains("{out}")),
             dir: self.config.dir.clone(),
             env: self.config.env.clone(),
-            out: self.build_path(),
-            running: self.process.as_ref().map(|_| self.binary()),
-            temp: self.surroundings.cache.join(format!("tmp-{}", self.builds)),
+            out,
+            running: (!self.processes.is_empty()).then(|| self.place.binary()),
+            temp,
             rank: self.surroundings.rank,
         };
         let inputs = self.inputs.clone();
@@ -313,54 +303,48 @@ impl Actor {
     }
 
     fn start_process(&mut self, launch: Launch) -> Result<i32, String> {
-        self.put_in_place(launch)?;
-        let binary = self.binary();
-        let config = self.launched.as_ref().unwrap_or(&self.config);
+        self.hold()?;
+        let port = self.held.as_ref().map(|_| free_port()).transpose()?;
+        let binary = self.place.binary();
+        let settings = self.place.prepare(launch, &self.config)?;
+        let behind = port.map(|port| settings.behind(port));
         let Surroundings { debugger, tell, .. } = &self.surroundings;
-        let process = Running::start(config, &binary, *debugger, tell, &self.inputs)?;
+        let settings = behind.as_ref().unwrap_or(settings);
+        let process = Running::start(settings, port, &binary, *debugger, tell, &self.inputs)?;
         let pid = process.pid();
-        self.process = Some(process);
+        self.processes.insert(pid, process);
         Ok(pid)
     }
 
-    /// Where a binary is kept that may have to run again.
-    fn kept(&self) -> PathBuf {
-        // No service's name holds this.
-        self.surroundings.cache.join(format!("{}~good", self.config.name))
-    }
-
-    /// Puts the binary and the settings that `launch` means where the next process takes them from.
-    fn put_in_place(&mut self, launch: Launch) -> Result<(), String> {
-        let (binary, kept) = (self.binary(), self.kept());
-        match launch {
-            Launch::New { keep } => {
-                if let Some(config) = self.launched.take().filter(|_| keep) {
-                    self.aside = Some(Aside { config, moved: false });
-                }
-                if let Some(fresh) = self.fresh.take() {
-                    if let Some(aside) = self.aside.as_mut().filter(|aside| !aside.moved) {
-                        aside.moved = fs::rename(&binary, &kept).is_ok();
-                    }
-                    swap::install(&fresh, &binary)?;
-                }
-                self.launched = Some(self.config.clone());
-            }
-            Launch::Again => {}
-            Launch::Back => {
-                if let Some(aside) = self.aside.take() {
-                    if aside.moved {
-                        swap::install(&kept, &binary)?;
-                    }
-                    self.launched = Some(aside.config);
-                }
-            }
-        }
+    /// Listens on the port that is to be held for the service, if that is not done yet.
+    fn hold(&mut self) -> Result<(), String> {
+        let Some(proxy) = self.config.proxy.as_ref().filter(|_| self.held.is_none()) else { return Ok(()) };
+        let listen = match proxy.listen {
+            (None, port) => Listen::Loopback(port),
+            (Some(address), port) => Listen::Address((address, port).into()),
+        };
+        let patience = self.config.readiness.timeout;
+        let inputs = self.inputs.clone();
+        // The actor outlives its port.
+        let tell = move |Told::Idle { id: pid }| drop(inputs.send(Input::Idle { pid }));
+        let held = Held::listen(Settings { listen, live_reload: proxy.live_reload, patience }, tell);
+        self.held = Some(held.map_err(|error| format!("cannot listen on port {}: {error}", proxy.listen.1))?);
         Ok(())
     }
 
-    fn forget_aside(&mut self) {
-        if self.aside.take().is_some_and(|aside| aside.moved) {
-            swap::remove_in_background(self.kept());
+    /// Browsers show what a build complains of, until one succeeds.
+    fn show_page(&self, event: &Event) {
+        let wanted = self.config.proxy.as_ref().is_some_and(|proxy| proxy.live_reload);
+        if let Some(held) = self.held.as_ref().filter(|_| wanted)
+            && let Event::Build { ok, failure, .. } = event
+        {
+            held.page((!ok).then(|| failure.output.clone()));
         }
     }
+}
+
+/// A port on which nobody listens.
+fn free_port() -> Result<u16, String> {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    port.map(|address| address.port()).map_err(|error| format!("cannot find a free port: {error}"))
 }

@@ -223,7 +223,10 @@ impl Supervisor {
         }
         let mut order = Order::new(new.services.iter().map(|service| service.depends_on.clone()));
         for (index, config) in new.services.iter().enumerate() {
-            let Some((before, service)) = old.remove(&config.name) else {
+            let same_port =
+                |(before, _): &(usize, Service)| self.config.services[*before].proxy == config.proxy;
+            // Whose port is held otherwise is ended at once: its successor needs it.
+            let Some((before, service)) = old.remove(&config.name).filter(same_port) else {
                 // The same name may have left a moment ago.
                 self.leaving.retain(|leaving| *leaving.name() != config.name);
                 self.tell.notice(Some(&config.name), Level::Info, "new in the configuration");

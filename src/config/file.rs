@@ -44,6 +44,7 @@ pub struct Service {
     #[serde(default)]
     pub depends_on: Vec<toml::Spanned<String>>,
     pub ready: Option<toml::Spanned<Ready>>,
+    pub proxy: Option<toml::Spanned<Proxy>>,
     #[serde(default)]
     pub stop: Stop,
     #[serde(default)]
@@ -75,6 +76,33 @@ pub struct Ready {
     pub interval: Option<Duration>,
     #[serde(default, with = "humantime_serde::option")]
     pub settle: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    pub listen: Listen,
+    pub env: Option<String>,
+    #[serde(default, with = "humantime_serde::option")]
+    pub drain: Option<Duration>,
+    #[serde(default)]
+    pub live_reload: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a port such as `8080` or an address such as `\"0.0.0.0:8080\"`")]
+pub enum Listen {
+    Port(std::num::NonZeroU16),
+    Address(std::net::SocketAddr),
+}
+
+impl Listen {
+    pub fn port(&self) -> u16 {
+        match self {
+            Listen::Port(port) => port.get(),
+            Listen::Address(address) => address.port(),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -172,9 +172,12 @@ impl Source<'_> {
     fn ports_are_distinct(&self, services: &[toml::Spanned<file::Service>]) -> Result<(), ConfigError> {
         let mut seen: BTreeMap<u16, &str> = BTreeMap::new();
         for service in services.iter().map(toml::Spanned::get_ref) {
-            let Some(port) = &service.port else { continue };
-            if let Some(other) = seen.insert(*port.get_ref(), service.name.get_ref()) {
-                return Err(self.at(port, format!("port {} belongs to `{other}` already", port.get_ref())));
+            let held =
+                service.proxy.as_ref().map(|place| (place.span().start, place.get_ref().listen.port()));
+            let own = service.port.as_ref().map(|port| (port.span().start, *port.get_ref()));
+            let Some((place, port)) = own.or(held) else { continue };
+            if let Some(other) = seen.insert(port, service.name.get_ref()) {
+                return Err(self.error(place, format!("port {port} belongs to `{other}` already")));
             }
         }
         Ok(())
@@ -203,7 +206,9 @@ impl Source<'_> {
         if !canonical.is_dir() {
             return Err(self.error(place, format!("`{dir}` of `{name}` is not a directory; correct `dir`")));
         }
+        let proxy = self.proxy(parsed)?;
         let port = parsed.port.as_ref().map(|port| *port.get_ref());
+        let port = port.or(proxy.as_ref().map(|proxy| proxy.listen.1));
         let mut env = variables.clone();
         env.extend(parsed.env.clone());
         Ok(Service {
@@ -220,6 +225,7 @@ impl Source<'_> {
             run: self.run(parsed)?,
             depends_on,
             readiness: self.readiness(parsed, port)?,
+            proxy,
             stop_signal: self.stop_signal(&parsed.stop)?,
             grace: parsed.stop.grace.unwrap_or(Duration::from_secs(5)),
             patterns: self.patterns(&parsed.watch)?,

@@ -20,6 +20,9 @@ pub struct Timing {
     pub settle: Duration,
     /// How long a process may take to stop before it is killed.
     pub grace: Duration,
+    /// Where somebody else holds the port: how long a process that was replaced may take to finish what it has
+    /// begun before it is asked to stop.
+    pub drain: Option<Duration>,
 }
 
 /// What happens to a service.
@@ -68,6 +71,8 @@ pub enum Input {
     Ready { pid: i32 },
     /// The process ended; others of its group may still run.
     Exited { pid: i32, exit: Exit },
+    /// The process has finished what had come to it through the held port.
+    Idle { pid: i32 },
     /// Nothing of the process's group is left.
     Gone { pid: i32 },
     /// The user asks for something.
@@ -129,12 +134,18 @@ pub enum Effect {
     Start(Launch),
     /// What runs now is good: what was kept beside it is needed no longer.
     Keep,
+    /// What was kept aside still runs, and is what is started again from now on.
+    Restore,
+    /// What comes to the held port goes to this process, or waits.
+    Switch(Option<i32>),
+    /// Find out when nothing that has come to the held port is left at this process; reported as [`Input::Idle`].
+    Retire { pid: i32 },
     /// Ask the process group to stop.
-    Terminate,
+    Terminate { pid: i32 },
     /// Kill the process group.
-    Kill,
+    Kill { pid: i32 },
     /// Do not wait any longer for a group that cannot be killed; [`Input::Gone`] will not come.
-    Abandon,
+    Abandon { pid: i32 },
     /// Tell the user.
     Tell(Event),
     /// Tell the user that the process is still not ready, and why; `gives_up` when it is not waited for any longer.

@@ -6,6 +6,7 @@
 mod asked;
 mod building;
 mod faults;
+mod leaving;
 mod process;
 
 use std::time::{Duration, Instant};
@@ -13,14 +14,12 @@ use std::time::{Duration, Instant};
 use super::protocol::{Effect, Input, Launch, Renewal, Report, Timing};
 use crate::change::Digest;
 use crate::go::build::Made;
-use crate::record::{Event, Failure, Level, Split};
+use crate::record::{Event, Failure, Split};
 use faults::Faults;
+use leaving::{Leaving, Standby};
 
 /// How often in a row a running build gives way to a newer save.
 const CANCELS_IN_A_ROW: u32 = 3;
-
-/// How long a killed group may take to vanish before the service goes on without it.
-const KILLED_GRACE: Duration = Duration::from_secs(5);
 
 /// How long after a write its event may be read.
 const NOTICED_LATE: Duration = Duration::from_millis(50);
@@ -79,13 +78,8 @@ enum Process {
         started: Instant,
         stage: Stage,
     },
-    /// On its way out, asked to or not.
-    Ending {
-        pid: i32,
-        asked: bool,
-        killed: bool,
-        deadline: Instant,
-    },
+    /// On its way out.
+    Ending(Leaving),
 }
 
 /// How far a process has come.
@@ -138,7 +132,12 @@ pub struct Machine {
     settings: Option<Instant>,
     /// A new binary waits to be started, for a save noticed then.
     fresh: Option<Option<Instant>>,
+    /// The process that was started last.
     process: Process,
+    /// Where somebody else holds the port: the one before it, until that counts as good.
+    standby: Option<Standby>,
+    /// Those before that.
+    leaving: Vec<Leaving>,
     /// Whether what was started last has stayed up for long enough.
     is_good: bool,
     /// Whether something good lies aside that may be started again.
@@ -178,6 +177,8 @@ impl Machine {
             stopping: None,
             fresh: None,
             process: Process::None,
+            standby: None,
+            leaving: Vec::new(),
             is_good: false,
             fallback: false,
             faults: Faults::default(),
@@ -203,11 +204,12 @@ impl Machine {
         let build = build.and_then(|build| build.begun).map(|begun| begun.mention);
         let process = match self.process {
             Process::Running { stage, .. } => stage.deadline(),
-            Process::Ending { deadline, .. } => Some(deadline),
+            Process::Ending(leaving) => Some(leaving.deadline()),
             Process::None if self.launched && !self.held && !self.down => self.faults.deadline(),
             Process::None | Process::Starting { .. } => None,
         };
-        [cooldown, build, process].into_iter().flatten().min()
+        let leaving = self.leaving.iter().map(|leaving| leaving.deadline());
+        [cooldown, build, process].into_iter().flatten().chain(leaving).min()
     }
 
     /// Takes in what happened at `now`; returns what is to be done.
@@ -237,15 +239,17 @@ impl Machine {
             Input::NotStarted(reason) => self.not_started(now, reason),
             Input::Ready { pid } => self.ready(now, pid),
             Input::Exited { pid, exit } => self.exited(now, pid, exit),
+            Input::Idle { pid } => self.idle(now, pid),
             Input::Gone { pid } => self.gone(pid),
             Input::Ask(ask) => self.asked(now, ask),
-            Input::Stop => self.stop(now, Effect::Terminate),
-            Input::Kill => self.stop(now, Effect::Kill),
+            Input::Stop => self.stop(now, false),
+            Input::Kill => self.stop(now, true),
             Input::Tick => self.tick(now),
         }
         if self.ending
             && self.build.as_ref().is_none_or(|build| build.ended.is_some())
             && matches!(self.process, Process::None)
+            && self.leaving.is_empty()
         {
             self.effects.push(Effect::Report(Report::Stopped));
         } else if !self.ending {
@@ -262,7 +266,7 @@ impl Machine {
     fn is_busy(&self) -> bool {
         let swapping = match self.process {
             Process::None => self.faults.goes_back(),
-            Process::Starting { .. } | Process::Ending { .. } => true,
+            Process::Starting { .. } | Process::Ending(_) => true,
             Process::Running { stage, .. } => matches!(stage, Stage::Awaited { late: Some(_) }),
         };
         swapping || self.build.is_some() || self.fresh.is_some() || self.is_due()
@@ -283,27 +287,12 @@ impl Machine {
             begun.mention = now + elapsed;
             self.tell(Event::StillBuilding { ms: millis(elapsed) });
         }
-        match &mut self.process {
-            Process::Running { stage: Stage::Awaited { late: Some(late) }, .. } if *late <= now => {
-                self.late(now);
-            }
-            &mut Process::Ending { pid, killed: true, deadline, .. } if deadline <= now => {
-                let message = format!("the process group {pid} does not end although it was killed");
-                self.tell(Event::Notice { level: Level::Warning, message });
-                self.effects.push(Effect::Abandon);
-                self.gone(pid);
-            }
-            Process::Ending { killed: false, deadline, asked, .. } if *deadline <= now => {
-                if *asked {
-                    let grace = humantime::format_duration(self.timing.grace);
-                    let message = format!("did not stop within {grace}; killed");
-                    self.tell(Event::Notice { level: Level::Warning, message });
-                }
-                self.killed(now);
-                self.effects.push(Effect::Kill);
-            }
-            _ => {}
+        if let Process::Running { stage: Stage::Awaited { late: Some(late) }, .. } = self.process
+            && late <= now
+        {
+            self.late(now);
         }
+        self.hurry(now);
         self.settle_if_due(now);
     }
 }

@@ -1,7 +1,6 @@
-//! A service's running process: put in place, started, followed to the end of its whole group.
+//! A service's running process: started, and followed to the end of its whole group.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,41 +30,21 @@ pub struct Running {
     /// Set when nobody waits for the group any longer.
     abandoned: Arc<AtomicBool>,
     waiter: Option<JoinHandle<()>>,
+    /// The port that it was given, where another one is held for it.
+    port: Option<u16>,
     /// Looks whether it is ready, until it is.
     probe: Option<Probe>,
 }
 
-/// Moves the binary `fresh` to `stable`, where every binary of a service runs: macOS asks about the firewall
-/// once per path. What was there goes aside and is removed in the background: giving back the blocks of a file that
-/// was written a moment ago takes several milliseconds, in which the service would be down.
-///
-/// # Errors
-/// The rename fails, in words.
-pub fn install(fresh: &Path, stable: &Path) -> Result<(), String> {
-    let mut aside = stable.as_os_str().to_owned();
-    // No service's name holds this.
-    aside.push("~");
-    if fs::rename(stable, &aside).is_ok() {
-        remove_in_background(aside.into());
-    }
-    fs::rename(fresh, stable)
-        .map_err(|error| format!("cannot move the new binary to `{}`: {error}", stable.display()))
-}
-
-/// Removes the file `path` some time soon.
-pub fn remove_in_background(path: PathBuf) {
-    // Not joined: nobody waits for it, and whatever is left goes with the directory.
-    std::thread::spawn(move || fs::remove_file(path));
-}
-
 impl Running {
-    /// Starts `binary` as `service` says, under a debugger that listens on the port `debugger` if there is one.
+    /// Starts `binary` as `service` says, which stands behind a held port if it was given a `port`; under a debugger that listens on the port `debugger` if there is one.
     /// What becomes of it is sent to `inputs`, what it writes is told.
     ///
     /// # Errors
     /// It cannot be run, in words.
     pub fn start(
         service: &Service,
+        port: Option<u16>,
         binary: &Path,
         debugger: Option<u16>,
         tell: &Tell,
@@ -100,7 +79,7 @@ impl Running {
                 // The service's thread may be gone already.
                 let found = move || drop(of_probe.send(Input::Ready { pid }));
                 let probe = Some(Probe::start(service, Arc::clone(&group), found));
-                let mut running = Running { group, abandoned, waiter: None, probe };
+                let mut running = Running { group, abandoned, waiter: None, port, probe };
                 running.follow(output, debugger, inputs.clone());
                 Ok(running)
             }
@@ -116,6 +95,11 @@ impl Running {
     /// Its process id, which is that of its group.
     pub fn pid(&self) -> i32 {
         self.group.id()
+    }
+
+    /// The port that it was given, where another one is held for it.
+    pub fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// Does not look any longer whether it is ready.

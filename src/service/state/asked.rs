@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Effect, Machine, Process};
+use super::{Machine, Process};
 use crate::record::{Event, Level};
 use crate::service::protocol::Ask;
 
@@ -17,13 +17,10 @@ impl Machine {
                 self.fresh = None;
                 self.faults.call_off();
                 self.cancel();
-                if let Process::Running { pid, .. } = self.process {
-                    self.end(now, pid, true);
-                    self.effects.push(Effect::Terminate);
-                }
+                self.leave_all(now);
             }
             Ask::Start => match self.process {
-                Process::Running { pid, .. } | Process::Ending { pid, asked: false, .. } if !self.down => {
+                Process::Running { pid, .. } if !self.down => {
                     self.answer(format!("PID {pid} runs already"));
                 }
                 _ => self.run_again(now),

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Build, CANCELS_IN_A_ROW, Effect, Finished, Machine, NOTICED_LATE, Process, millis};
+use super::{Build, CANCELS_IN_A_ROW, Effect, Finished, Leaving, Machine, NOTICED_LATE, Process, millis};
 use crate::change::Digest;
 use crate::go::build::Made;
 use crate::record::{Event, Failure, Rung, Split};
@@ -241,13 +241,13 @@ impl Machine {
                 self.take_over_settings();
                 let reason = match self.process {
                     Process::Running { pid, .. } => format!("PID {pid} keeps running what was built before"),
-                    Process::Starting { .. } | Process::Ending { asked: true, .. } => {
+                    Process::Starting { .. } | Process::Ending(Leaving { asked: true, .. }) => {
                         "what was built before is being started".to_owned()
                     }
                     _ if self.faults.deadline().is_some() => {
                         "what was built before is started again".to_owned()
                     }
-                    Process::None | Process::Ending { asked: false, .. } => {
+                    Process::None | Process::Ending(_) => {
                         self.effects.push(Effect::Report(Report::Failed));
                         "still down; the next save builds it again".to_owned()
                     }

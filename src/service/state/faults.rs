@@ -72,6 +72,11 @@ impl Faults {
         Some(self.crash(now, reason))
     }
 
+    /// What ran before goes on in its place.
+    pub fn went_back(&mut self) {
+        *self = Faults { is_old: true, ..Faults::default() };
+    }
+
     /// The process ended at `now`, for that `reason`, although it was good. Returns what to tell.
     pub fn crash(&mut self, now: Instant, reason: String) -> Event {
         self.ends.retain(|&end| now < end + WINDOW);

@@ -1,11 +1,11 @@
-//! The half of the machine that follows the process: from its start to its readiness, until it counts as good, and
-//! to the end of its group.
+//! The half of the machine that follows the newest process: from its start to its readiness, and until it counts
+//! as good or gives way to what ran before it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hotwatch_platform::process::Exit;
 
-use super::{Effect, KILLED_GRACE, Machine, Process, Stage, millis};
+use super::{Effect, Machine, Process, Stage, Standby, millis};
 use crate::record::{Event, Level};
 use crate::service::protocol::{Launch, Report};
 
@@ -13,29 +13,46 @@ impl Machine {
     /// Makes way for a new binary, and starts it once there is room.
     pub(super) fn replace_if_possible(&mut self, now: Instant) {
         match self.process {
-            Process::Running { pid, .. } if self.fresh.is_some() && !self.held && !self.is_cooling(now) => {
-                self.old_pid = Some(pid);
-                self.stopping = Some(now);
+            Process::Running { pid, stage, .. }
+                if self.fresh.is_some() && !self.held && !self.is_cooling(now) =>
+            {
                 // What takes the place of another is a restart, whatever it was built for.
                 self.fresh = self.fresh.map(|since| since.or(Some(now)));
-                self.end(now, pid, true);
-                self.effects.push(Effect::Terminate);
+                let serves = !matches!(stage, Stage::Awaited { .. });
+                let overlaps = self.timing.drain.is_some();
+                if serves || !overlaps {
+                    self.old_pid = Some(pid);
+                }
+                if serves && overlaps {
+                    // It is what there is to go back to; whoever went before it is needed no longer.
+                    self.is_good = true;
+                    let older = self.standby.replace(Standby { pid, drained: None });
+                    older.into_iter().for_each(|older| self.drain(now, older));
+                    self.start_fresh(now);
+                } else {
+                    self.stopping = Some(now);
+                    self.process = Process::Ending(self.terminate(now, pid, true));
+                }
             }
             Process::None if self.launched && !self.held && !self.down => {
-                if let Some(since) = self.fresh.take() {
-                    self.serving = since;
-                    self.must_restart = false;
-                    self.split.stop_ms = self.stopping.take().map_or(0, |since| millis(now - since));
-                    self.faults.forget();
-                    let keep = std::mem::take(&mut self.is_good);
-                    self.fallback |= keep;
-                    self.start(now, Launch::New { keep });
+                if self.fresh.is_some() {
+                    self.start_fresh(now);
                 } else if let Some(launch) = self.faults.due(now) {
                     self.start(now, launch);
                 }
             }
             _ => {}
         }
+    }
+
+    fn start_fresh(&mut self, now: Instant) {
+        self.serving = self.fresh.take().flatten();
+        self.must_restart = false;
+        self.split.stop_ms = self.stopping.take().map_or(0, |since| millis(now - since));
+        self.faults.forget();
+        let keep = std::mem::take(&mut self.is_good);
+        self.fallback |= keep;
+        self.start(now, Launch::New { keep });
     }
 
     fn start(&mut self, now: Instant, launch: Launch) {
@@ -59,15 +76,18 @@ impl Machine {
         self.tell(Event::Started { pid });
         self.effects.push(Effect::Report(Report::Started));
         if self.ending {
-            self.stop(now, Effect::Terminate);
+            self.stop(now, false);
         }
     }
 
     pub(super) fn not_started(&mut self, now: Instant, reason: String) {
         self.process = Process::None;
-        self.effects.push(Effect::Report(Report::Failed));
-        let words = self.faults.bad_start(now, reason.clone(), self.fallback);
-        self.tell(words.unwrap_or(Event::Notice { level: Level::Error, message: reason }));
+        if self.standby.is_none() {
+            self.effects.push(Effect::Report(Report::Failed));
+        }
+        let error = Event::Notice { level: Level::Error, message: reason.clone() };
+        let words = self.bad_start(now, reason);
+        self.tell(words.unwrap_or(error));
     }
 
     pub(super) fn ready(&mut self, now: Instant, of: i32) {
@@ -77,10 +97,14 @@ impl Machine {
         }
         let stage = Stage::Settling { until: now + self.timing.settle };
         self.process = Process::Running { pid, started, stage };
+        if let Some(drain) = self.timing.drain {
+            self.effects.push(Effect::Switch(Some(pid)));
+            self.standby.iter_mut().for_each(|standby| standby.drained = Some(now + drain));
+        }
         self.tell(Event::Ready { pid, ms: millis(now - started) });
         if let Some(reason) = self.faults.rolled_back() {
             (self.serving, self.old_pid) = (None, None);
-            self.tell(Event::RolledBack { reason, pid });
+            self.tell(Event::RolledBack { reason, pid, started: true });
         } else if let Some(since) = self.serving.take() {
             let old_pid = self.old_pid.take();
             let (ms, mut split) = (millis(now - since), std::mem::take(&mut self.split));
@@ -105,6 +129,9 @@ impl Machine {
             if std::mem::take(&mut self.fallback) {
                 self.effects.push(Effect::Keep);
             }
+            if let Some(standby) = self.standby.take() {
+                self.drain(now, standby);
+            }
         }
     }
 
@@ -114,89 +141,68 @@ impl Machine {
         let pid = *pid;
         *late = None;
         self.effects.push(Effect::TellLate { gives_up: self.fallback });
-        self.effects.push(Effect::Report(Report::Failed));
+        if self.standby.is_none() {
+            self.effects.push(Effect::Report(Report::Failed));
+        }
         if self.fallback {
             let timeout = humantime::format_duration(self.timing.ready_timeout);
-            self.faults.bad_start(now, format!("PID {pid} was not ready after {timeout}"), true);
-            self.end(now, pid, true);
-            self.effects.push(Effect::Terminate);
+            self.process = Process::Ending(self.terminate(now, pid, true));
+            let words = self.bad_start(now, format!("PID {pid} was not ready after {timeout}"));
+            self.effects.extend(words.map(Effect::Tell));
         }
     }
 
     pub(super) fn exited(&mut self, now: Instant, of: i32, exit: Exit) {
-        let Process::Running { pid, started, stage } = self.process else { return };
-        if pid != of {
-            return;
-        }
         let (code, signal) = match exit {
             Exit::Code(code) => (Some(code), None),
             Exit::Signal(signal) => (None, Some(signal)),
         };
-        self.tell(Event::Exited { pid, code, signal });
-        if matches!(stage, Stage::Awaited { .. }) {
+        let (started, stage) = match self.process {
+            Process::Running { pid, started, stage } if pid == of => (started, stage),
+            _ => return self.other_exited(now, of),
+        };
+        self.tell(Event::Exited { pid: of, code, signal });
+        if matches!(stage, Stage::Awaited { .. }) && self.standby.is_none() {
             self.effects.push(Effect::Report(Report::Failed));
         }
+        if self.timing.drain.is_some() && self.standby.is_none() {
+            self.effects.push(Effect::Switch(None));
+        }
         // A service is its leader: what it leaves behind would hold its port.
-        self.end(now, pid, false);
-        self.effects.push(Effect::Terminate);
-        if self.fresh.is_some() {
+        self.process = Process::Ending(self.terminate(now, of, false));
+        if self.fresh.is_some() && self.standby.is_none() {
             // Another one takes its place anyway.
             return;
         }
-        let after = humantime::format_duration(std::time::Duration::from_millis(millis(now - started)));
-        match stage {
+        let words = match stage {
             // It has done what it was there for.
-            Stage::Settling { .. } | Stage::Settled if exit == Exit::Code(0) => {
+            Stage::Settling { .. } | Stage::Settled if exit == Exit::Code(0) && self.standby.is_none() => {
                 let message = "it has ended by itself; the next save starts it again".to_owned();
-                self.tell(Event::Notice { level: Level::Info, message });
+                Some(Event::Notice { level: Level::Info, message })
             }
             Stage::Awaited { .. } | Stage::Settling { .. } => {
-                let reason = format!("PID {pid} ended after {after} with {exit}");
-                let words = self.faults.bad_start(now, reason, self.fallback);
-                self.effects.extend(words.map(Effect::Tell));
+                let after = humantime::format_duration(Duration::from_millis(millis(now - started)));
+                self.bad_start(now, format!("PID {of} ended after {after} with {exit}"))
             }
-            Stage::Settled => {
-                let words = self.faults.crash(now, format!("PID {pid} ended with {exit}"));
-                self.tell(words);
-            }
-        }
+            Stage::Settled => Some(self.faults.crash(now, format!("PID {of} ended with {exit}"))),
+        };
+        self.effects.extend(words.map(Effect::Tell));
     }
 
-    pub(super) fn gone(&mut self, of: i32) {
-        if let Process::Ending { pid, asked, .. } = self.process
-            && pid == of
-        {
-            if asked {
-                self.tell(Event::Stopped { pid });
-            }
-            self.process = Process::None;
+    /// What was started last gives way to what ran before it, for that `reason`. Returns what to tell if nothing did.
+    fn bad_start(&mut self, now: Instant, reason: String) -> Option<Event> {
+        let Some(Standby { pid, .. }) = self.standby.take() else {
+            return self.faults.bad_start(now, reason, self.fallback);
+        };
+        if let Process::Ending(leaving) = self.process {
+            self.leaving.push(leaving);
         }
-    }
-
-    pub(super) fn stop(&mut self, now: Instant, how: Effect) {
-        self.ending = true;
-        self.cancel();
-        match self.process {
-            Process::None | Process::Starting { .. } => {}
-            Process::Ending { .. } if how == Effect::Terminate => {}
-            Process::Running { pid, .. } | Process::Ending { pid, .. } => {
-                self.end(now, pid, true);
-                if how == Effect::Kill {
-                    self.killed(now);
-                }
-                self.effects.push(how);
-            }
-        }
-    }
-
-    pub(super) fn end(&mut self, now: Instant, pid: i32, asked: bool) {
-        self.process = Process::Ending { pid, asked, killed: false, deadline: now + self.timing.grace };
-    }
-
-    pub(super) fn killed(&mut self, now: Instant) {
-        if let Process::Ending { killed, deadline, .. } = &mut self.process {
-            *killed = true;
-            *deadline = now + KILLED_GRACE;
-        }
+        self.effects.extend([Effect::Restore, Effect::Switch(Some(pid))]);
+        self.process = Process::Running { pid, started: now, stage: Stage::Settled };
+        (self.fallback, self.is_good) = (false, true);
+        (self.serving, self.old_pid) = (None, None);
+        self.faults.went_back();
+        self.effects.push(Effect::Report(Report::Ready));
+        Some(Event::RolledBack { reason, pid, started: false })
     }
 }
