@@ -4,27 +4,27 @@
 mod health;
 mod output;
 mod place;
+mod port;
 mod protocol;
 mod state;
 mod swap;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use crate::config::{self, Proxy};
+use crate::config;
 use crate::go::build::{Build, Made, Order, Progress};
 use crate::go::command;
 use crate::go::slots::Slots;
 use crate::name::Name;
-use crate::proxy::{Held, Listen, Settings, Told};
-use crate::record::{Event, Failure, Level, Tell};
+use crate::record::{Failure, Level, Tell};
 
 use place::Place;
+use port::{Given, Port};
 pub use protocol::{Ask, Changed, Input, Renewal, Report};
 use protocol::{Effect, Launch, Timing};
 use state::Machine;
@@ -77,7 +77,7 @@ impl Service {
             received,
             report: Box::new(report),
             build: None,
-            held: None,
+            port: None,
             processes: BTreeMap::new(),
             place: Place::new(surroundings.cache.clone(), config.name.as_str().to_owned()),
             stopped: false,
@@ -132,7 +132,7 @@ struct Actor {
     report: Box<dyn Fn(Report) + Send>,
     build: Option<Build>,
     /// The port that is held for it, if one is.
-    held: Option<Held>,
+    port: Option<Port>,
     /// Its processes by their ids; several only behind a held port.
     processes: BTreeMap<i32, Running>,
     place: Place,
@@ -242,10 +242,14 @@ impl Actor {
                 }
             }
             Effect::Switch(to) => {
-                let port = |pid| Some((pid, Proxy::backend(self.processes.get(&pid)?.port()?)));
-                self.held.iter().for_each(|held| held.switch(to.and_then(port)));
+                let address = |pid| Some((pid, self.processes.get(&pid)?.address()?));
+                self.port.iter().for_each(|port| port.switch(to.and_then(address)));
             }
-            Effect::Retire { pid } => self.held.iter().for_each(|held| held.retire(pid)),
+            Effect::Retire { pid } => {
+                if self.port.as_ref().is_none_or(|port| !port.retire(pid)) {
+                    return Some(Input::Idle { pid });
+                }
+            }
             Effect::Terminate { pid } => {
                 self.processes.get(&pid).into_iter().for_each(|it| it.terminate(self.config.stop_signal));
             }
@@ -254,7 +258,7 @@ impl Actor {
                 self.processes.remove(&pid).into_iter().for_each(Running::abandon);
             }
             Effect::Tell(event) => {
-                self.show_page(&event);
+                self.port.iter().for_each(|port| port.show(&event));
                 self.surroundings.tell.fact(Some(&self.config.name), event);
             }
             Effect::TellLate { gives_up } => {
@@ -304,13 +308,13 @@ impl Actor {
 
     fn start_process(&mut self, launch: Launch) -> Result<i32, String> {
         self.hold()?;
-        let port = self.held.as_ref().map(|_| free_port()).transpose()?;
+        let given = self.port.as_ref().map_or(Ok(Given::Nothing), Port::give)?;
         let binary = self.place.binary();
         let settings = self.place.prepare(launch, &self.config)?;
-        let behind = port.map(|port| settings.behind(port));
-        let Surroundings { debugger, tell, .. } = &self.surroundings;
+        let behind = given.address().map(|address| settings.behind(address.port()));
         let settings = behind.as_ref().unwrap_or(settings);
-        let process = Running::start(settings, port, &binary, *debugger, tell, &self.inputs)?;
+        let Surroundings { debugger, tell, .. } = &self.surroundings;
+        let process = Running::start(settings, given, &binary, *debugger, tell, &self.inputs)?;
         let pid = process.pid();
         self.processes.insert(pid, process);
         Ok(pid)
@@ -318,33 +322,9 @@ impl Actor {
 
     /// Listens on the port that is to be held for the service, if that is not done yet.
     fn hold(&mut self) -> Result<(), String> {
-        let Some(proxy) = self.config.proxy.as_ref().filter(|_| self.held.is_none()) else { return Ok(()) };
-        let listen = match proxy.listen {
-            (None, port) => Listen::Loopback(port),
-            (Some(address), port) => Listen::Address((address, port).into()),
-        };
-        let patience = self.config.readiness.timeout;
-        let inputs = self.inputs.clone();
-        // The actor outlives its port.
-        let tell = move |Told::Idle { id: pid }| drop(inputs.send(Input::Idle { pid }));
-        let held = Held::listen(Settings { listen, live_reload: proxy.live_reload, patience }, tell);
-        self.held = Some(held.map_err(|error| format!("cannot listen on port {}: {error}", proxy.listen.1))?);
+        if let Some(proxy) = self.config.proxy.as_ref().filter(|_| self.port.is_none()) {
+            self.port = Some(Port::hold(proxy, self.config.readiness.timeout, &self.inputs)?);
+        }
         Ok(())
     }
-
-    /// Browsers show what a build complains of, until one succeeds.
-    fn show_page(&self, event: &Event) {
-        let wanted = self.config.proxy.as_ref().is_some_and(|proxy| proxy.live_reload);
-        if let Some(held) = self.held.as_ref().filter(|_| wanted)
-            && let Event::Build { ok, failure, .. } = event
-        {
-            held.page((!ok).then(|| failure.output.clone()));
-        }
-    }
-}
-
-/// A port on which nobody listens.
-fn free_port() -> Result<u16, String> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    port.map(|address| address.port()).map_err(|error| format!("cannot find a free port: {error}"))
 }

@@ -12,12 +12,16 @@ use crate::support::{DEADLINE, Project, copy, fixture, free_ports, is};
 
 /// The fixture `web` behind a held port.
 fn web(env: &str, settings: &str) -> (Project, u16) {
+    with(env, "drain = \"5s\"", settings)
+}
+
+fn with(env: &str, proxy: &str, settings: &str) -> (Project, u16) {
     let project = Project::new();
     let port = free_ports(1)[0];
     copy(&fixture("web"), &project.path("web"));
     let config = format!(
         "log_dir = {:?}\ndebounce = \"0s\"\n[[service]]\nname = \"web\"\ndir = \"web\"\nenv = {{ {env} }}\n\
-         proxy = {{ listen = {port}, drain = \"5s\" }}\n{settings}\n",
+         proxy = {{ listen = {port}, {proxy} }}\n{settings}\n",
         project.log_dir()
     );
     project.write("hotwatch.toml", &config);
@@ -129,8 +133,8 @@ impl Load {
     }
 }
 
-fn replaced_under_load(env: &str, times: usize) {
-    let (project, port) = web(env, "ready = { settle = \"50ms\" }");
+fn replaced_under_load(env: &str, proxy: &str, times: usize) {
+    let (project, port) = with(env, proxy, "ready = { settle = \"500ms\" }");
     let mut up = project.up();
     up.until_event("ready", "web");
     up.until_watching();
@@ -150,12 +154,38 @@ fn replaced_under_load(env: &str, times: usize) {
 
 #[test]
 fn no_request_fails_while_a_service_that_dies_at_once_is_replaced() {
-    replaced_under_load("", 8);
+    replaced_under_load("", "", 8);
 }
 
 #[test]
 fn no_request_fails_while_a_service_that_shuts_down_gracefully_is_replaced() {
-    replaced_under_load("GRACEFUL = \"1\"", 8);
+    replaced_under_load("GRACEFUL = \"1\"", "", 8);
+}
+
+#[test]
+fn a_service_that_is_handed_the_socket_is_replaced_without_anybody_in_between() {
+    let (project, port) = with("GRACEFUL = \"1\"", "mode = \"fd\"", "ready = { settle = \"500ms\" }");
+    let mut up = project.up();
+    up.until_event("ready", "web");
+    up.until_watching();
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = {
+        let stop = Arc::clone(&stop);
+        thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                drop(Client::new(port).get());
+            }
+        })
+    };
+    for number in 0..4 {
+        save(&project, &format!("edit {number}"));
+        up.until_event("restarted", "web");
+        up.until_event("stopped", "web");
+        assert!(Client::new(port).get().starts_with(&format!("edit {number} ")));
+    }
+    stop.store(true, Ordering::Relaxed);
+    load.join().expect("a request failed");
+    up.stop();
 }
 
 #[test]

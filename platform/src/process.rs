@@ -4,7 +4,10 @@
 //! cannot give its id to another process, and afterwards nothing is signalled any more.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
@@ -83,6 +86,55 @@ pub struct Started {
 /// Those of [`Command::spawn`]: the program is missing or may not be run, or a limit is reached.
 pub fn spawn(command: &mut Command) -> io::Result<Started> {
     spawn_leading(command, Span::Group)
+}
+
+/// Hands `listener` to what `command` will start, as file descriptor 3, and says so in its environment, as
+/// sd_listen_fds(3) has it. `listener` has to outlive the command.
+///
+/// # Errors
+/// No file descriptor is left.
+pub fn hand_over(command: Command, listener: &TcpListener) -> io::Result<Command> {
+    // Only a shell can name its own process, which is that of the program then.
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "LISTEN_PID=$$; export LISTEN_PID; exec \"$0\" \"$@\""]);
+    shell.arg(command.get_program()).args(command.get_args()).env("LISTEN_FDS", "1");
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    command.get_current_dir().into_iter().for_each(|dir| drop(shell.current_dir(dir)));
+    let fd = listener.as_raw_fd();
+    occupy(FIRST_HANDED)?;
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed; dup2 and
+    // fcntl are (signal-safety(7)), and nothing is allocated. Descriptor 3 is one of ours, closed on exec, so
+    // nothing that the standard library needs for the start lies there.
+    unsafe {
+        shell.pre_exec(move || {
+            let result = match fd {
+                FIRST_HANDED => libc::fcntl(fd, libc::F_SETFD, 0),
+                fd => libc::dup2(fd, FIRST_HANDED),
+            };
+            if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        });
+    }
+    Ok(shell)
+}
+
+/// The first descriptor that is handed over.
+const FIRST_HANDED: i32 = 3;
+
+/// Makes sure that the descriptor `fd` is in use.
+fn occupy(fd: i32) -> io::Result<()> {
+    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: F_GETFD touches no memory.
+    while unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        // The lowest one that is free.
+        held.push(File::open("/dev/null")?);
+    }
+    Ok(())
 }
 
 /// Starts `command` like [`spawn`], but as the leader of a new session (setsid(2)): processes to which it gives

@@ -82,6 +82,8 @@ pub struct Ready {
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
     pub listen: Listen,
+    #[serde(default)]
+    pub mode: Mode,
     pub env: Option<String>,
     #[serde(default, with = "humantime_serde::option")]
     pub drain: Option<Duration>,
@@ -94,6 +96,14 @@ pub struct Proxy {
 pub enum Listen {
     Port(std::num::NonZeroU16),
     Address(std::net::SocketAddr),
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    #[default]
+    Forward,
+    Fd,
 }
 
 impl Listen {

@@ -207,6 +207,7 @@ impl Source<'_> {
             return Err(self.error(place, format!("`{dir}` of `{name}` is not a directory; correct `dir`")));
         }
         let proxy = self.proxy(parsed)?;
+        let listens_itself = proxy.as_ref().is_none_or(|proxy| proxy.env.is_some());
         let port = parsed.port.as_ref().map(|port| *port.get_ref());
         let port = port.or(proxy.as_ref().map(|proxy| proxy.listen.1));
         let mut env = variables.clone();
@@ -224,7 +225,8 @@ impl Source<'_> {
             build: self.build(parsed)?,
             run: self.run(parsed)?,
             depends_on,
-            readiness: self.readiness(parsed, port)?,
+            // Whoever is handed a socket listens on it as soon as it runs.
+            readiness: self.readiness(parsed, port.filter(|_| listens_itself))?,
             proxy,
             stop_signal: self.stop_signal(&parsed.stop)?,
             grace: parsed.stop.grace.unwrap_or(Duration::from_secs(5)),

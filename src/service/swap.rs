@@ -1,5 +1,6 @@
 //! A service's running process: started, and followed to the end of its whole group.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use hotwatch_platform::process::{self, Exit, Group, Signal};
 
 use super::health::Probe;
 use super::output::Output;
+use super::port::Given;
 use super::protocol::Input;
 use crate::config::{Ready, Service};
 use crate::debugger;
@@ -30,21 +32,21 @@ pub struct Running {
     /// Set when nobody waits for the group any longer.
     abandoned: Arc<AtomicBool>,
     waiter: Option<JoinHandle<()>>,
-    /// The port that it was given, where another one is held for it.
-    port: Option<u16>,
+    /// Where it was told to listen, if another port is held for it.
+    address: Option<SocketAddr>,
     /// Looks whether it is ready, until it is.
     probe: Option<Probe>,
 }
 
 impl Running {
-    /// Starts `binary` as `service` says, which stands behind a held port if it was given a `port`; under a debugger that listens on the port `debugger` if there is one.
+    /// Starts `binary` as `service` says, which listens as it is `given`; under a debugger that listens on the port `debugger` if there is one.
     /// What becomes of it is sent to `inputs`, what it writes is told.
     ///
     /// # Errors
     /// It cannot be run, in words.
     pub fn start(
         service: &Service,
-        port: Option<u16>,
+        given: Given<'_>,
         binary: &Path,
         debugger: Option<u16>,
         tell: &Tell,
@@ -59,17 +61,13 @@ impl Running {
         let describe = |error| format!("cannot run `{program}`: {error}");
         // A debugger gives its program a group of its own.
         let spawn = if debugger.is_some() { process::spawn_session } else { process::spawn };
-        let started = spawn(
-            Command::new(program)
-                .args(args)
-                .args(&service.args)
-                .current_dir(&service.dir)
-                .envs(&service.env)
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped()),
-        )
-        .map_err(describe)?;
+        let mut command = Command::new(program);
+        command.args(args).args(&service.args).current_dir(&service.dir).envs(&service.env);
+        if let Given::Socket(listener) = given {
+            command = process::hand_over(command, listener).map_err(describe)?;
+        }
+        let started = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+            .map_err(describe)?;
         let group = Arc::new(started.group);
         let abandoned = Arc::new(AtomicBool::new(false));
         let tell_line = lines(service, debugger.is_some(), group.id(), tell.clone(), inputs.clone());
@@ -79,7 +77,7 @@ impl Running {
                 // The service's thread may be gone already.
                 let found = move || drop(of_probe.send(Input::Ready { pid }));
                 let probe = Some(Probe::start(service, Arc::clone(&group), found));
-                let mut running = Running { group, abandoned, waiter: None, port, probe };
+                let mut running = Running { group, abandoned, waiter: None, address: given.address(), probe };
                 running.follow(output, debugger, inputs.clone());
                 Ok(running)
             }
@@ -97,9 +95,9 @@ impl Running {
         self.group.id()
     }
 
-    /// The port that it was given, where another one is held for it.
-    pub fn port(&self) -> Option<u16> {
-        self.port
+    /// Where it was told to listen, if another port is held for it.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Does not look any longer whether it is ready.
