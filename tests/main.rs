@@ -11,6 +11,7 @@ mod graph;
 mod init;
 mod input;
 mod limits;
+mod logs;
 mod real;
 mod reload;
 mod saves;

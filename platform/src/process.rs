@@ -4,9 +4,10 @@
 //! cannot give its id to another process, and afterwards nothing is signalled any more.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, killpg, sigprocmask};
 use nix::unistd::{Pid, getpgid, getsid, setsid};
 
+use crate::terminal::Terminal;
 pub use nix::sys::signal::Signal;
 
 #[cfg(target_os = "linux")]
@@ -74,6 +76,8 @@ pub struct Started {
     pub stdout: Option<ChildStdout>,
     /// Standard error.
     pub stderr: Option<ChildStderr>,
+    /// What it writes to its terminal, if it has one of its own. Closing it hangs up.
+    pub terminal: Option<File>,
 }
 
 /// Starts `command` as the leader of a new process group, with no signal blocked: whoever waits for signals as
@@ -82,7 +86,7 @@ pub struct Started {
 /// # Errors
 /// Those of [`Command::spawn`]: the program is missing or may not be run, or a limit is reached.
 pub fn spawn(command: &mut Command) -> io::Result<Started> {
-    spawn_leading(command, Span::Group)
+    spawn_leading(command, Span::Group, false)
 }
 
 /// Starts `command` like [`spawn`], but as the leader of a new session (setsid(2)): processes to which it gives
@@ -91,19 +95,38 @@ pub fn spawn(command: &mut Command) -> io::Result<Started> {
 /// # Errors
 /// Those of [`spawn`].
 pub fn spawn_session(command: &mut Command) -> io::Result<Started> {
-    spawn_leading(command, Span::Session)
+    spawn_leading(command, Span::Session, false)
 }
 
-fn spawn_leading(command: &mut Command, span: Span) -> io::Result<Started> {
+/// Starts `command` like [`spawn_session`], with a terminal of its own as its standard input, output and error, on
+/// which nothing is ever typed. It is as large as the one that this process writes to.
+///
+/// # Errors
+/// Those of [`spawn`]; there are no more terminals.
+pub fn spawn_on_terminal(command: &mut Command) -> io::Result<Started> {
+    let Terminal { ours, theirs } = Terminal::open()?;
+    command.stdin(theirs.try_clone()?).stdout(theirs.try_clone()?).stderr(theirs);
+    let started = spawn_leading(command, Span::Session, true);
+    // The command holds the other end, which would never be closed.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    started.map(|started| Started { terminal: Some(ours), ..started })
+}
+
+fn spawn_leading(command: &mut Command, span: Span, on_terminal: bool) -> io::Result<Started> {
     if span == Span::Group {
         command.process_group(0);
     }
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed;
-    // sigprocmask and setsid are (signal-safety(7)), and nothing is allocated.
+    // sigprocmask and setsid are (signal-safety(7)), ioctl is a system call, and nothing is allocated.
     unsafe {
         command.pre_exec(move || {
             if span == Span::Session {
                 setsid()?;
+            }
+            if on_terminal
+                && libc::ioctl(libc::STDIN_FILENO, libc::c_ulong::from(libc::TIOCSCTTY) as _, 0) < 0
+            {
+                return Err(io::Error::last_os_error());
             }
             Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
         });
@@ -111,7 +134,12 @@ fn spawn_leading(command: &mut Command, span: Span) -> io::Result<Started> {
     let mut leader = command.spawn()?;
     let id = Pid::from_raw(i32::try_from(leader.id()).expect("process ids fit in pid_t"));
     let (stdout, stderr) = (leader.stdout.take(), leader.stderr.take());
-    Ok(Started { group: Group { id, span, leader: Mutex::new(Some(leader)) }, stdout, stderr })
+    Ok(Started {
+        group: Group { id, span, leader: Mutex::new(Some(leader)) },
+        stdout,
+        stderr,
+        terminal: None,
+    })
 }
 
 impl Group {

@@ -1,6 +1,8 @@
 //! A service's running process: put in place, started, followed to the end of its whole group.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -11,11 +13,12 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use hotwatch_platform::process::{self, Exit, Group, Signal};
 
-use super::output::Output;
+use super::output::{Output, Piece, Pipe};
 use super::protocol::Input;
+use crate::ansi::{Filter, Keep};
 use crate::config::{Ready, Service};
 use crate::debugger;
-use crate::record::{Level, Tell};
+use crate::record::{Level, Stream, Tell};
 
 /// How long the end of a process waits for its last lines.
 const LAST_LINES: Duration = Duration::from_millis(50);
@@ -30,6 +33,7 @@ pub struct Running {
     /// Set when nobody waits for the group any longer.
     abandoned: Arc<AtomicBool>,
     waiter: Option<JoinHandle<()>>,
+    debugged: bool,
 }
 
 /// Moves the binary `fresh` to `stable`, where every binary of a service runs: macOS asks about the firewall
@@ -70,25 +74,18 @@ impl Running {
         }
         let (program, args) = words.split_first().ok_or("`run` is empty")?;
         let describe = |error| format!("cannot run `{program}`: {error}");
-        // A debugger gives its program a group of its own.
-        let spawn = if debugger.is_some() { process::spawn_session } else { process::spawn };
-        let started = spawn(
-            Command::new(program)
-                .args(args)
-                .args(&service.args)
-                .current_dir(&service.dir)
-                .envs(&service.env)
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped()),
-        )
-        .map_err(describe)?;
+        let mut command = Command::new(program);
+        command.args(args).args(&service.args).current_dir(&service.dir).envs(&service.env);
+        let started = spawn(&mut command, service.pty, debugger.is_some()).map_err(describe)?;
         let group = Arc::new(started.group);
         let abandoned = Arc::new(AtomicBool::new(false));
         let tell_line = lines(service, debugger.is_some(), group.id(), tell.clone(), inputs.clone());
-        match Output::read(started.stdout, started.stderr, tell_line) {
+        let stdout = started.stdout.map(|source| Pipe::new(source, Stream::Stdout));
+        let stderr = started.stderr.map(|source| Pipe::new(source, Stream::Stderr));
+        let terminal = started.terminal.map(|source| Pipe::new(source, Stream::Stdout));
+        match Output::read(stdout.into_iter().chain(stderr).chain(terminal).collect(), tell_line) {
             Ok(output) => {
-                let mut running = Running { group, abandoned, waiter: None };
+                let mut running = Running { group, abandoned, waiter: None, debugged: debugger.is_some() };
                 running.follow(output, debugger, inputs.clone());
                 Ok(running)
             }
@@ -114,7 +111,7 @@ impl Running {
     /// Asks it to stop with `signal`. A debugger that was asked would kill its program at once, so that is asked
     /// itself; the end of the one is that of the other.
     pub fn terminate(&self, signal: Signal) {
-        if !self.group.signal_inner(signal) {
+        if !(self.debugged && self.group.signal_inner(signal)) {
             // What cannot be signalled is not ours any more; the waiter sees the end of it or not.
             drop(self.group.signal(signal));
         }
@@ -195,6 +192,17 @@ fn follow_debuggee(group: &Group, port: u16) -> Option<Exit> {
     exit
 }
 
+/// Starts `command` on pipes, or on a terminal with `pty`.
+fn spawn(command: &mut Command, pty: bool, debugged: bool) -> io::Result<process::Started> {
+    // A debugger that has a terminal gives that to its program and wants to be asked for it.
+    if pty && !debugged {
+        return process::spawn_on_terminal(command);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A debugger gives its program a group of its own.
+    if debugged { process::spawn_session(command) } else { process::spawn(command) }
+}
+
 /// Tells every line, and looks for the one that means ready.
 fn lines(
     service: &Service,
@@ -202,19 +210,19 @@ fn lines(
     pid: i32,
     tell: Tell,
     inputs: Sender<Input>,
-) -> impl FnMut(crate::record::Stream, Vec<u8>) + Send + 'static {
+) -> impl FnMut(Piece) + Send + 'static {
     let name = service.name.clone();
     let mut awaited = match &service.ready {
-        Ready::Log(text) => Some(text.clone().into_bytes()),
+        Ready::Log(text) => Some(Awaited::new(text)),
         Ready::Tcp(_) | Ready::Started => None,
     };
-    move |stream, line| {
-        if let Some(words) = debugger::said(&line).filter(|_| debugged) {
+    move |piece| {
+        if let Some(words) = debugger::said(&piece.text).filter(|_| debugged) {
             tell.notice(Some(&name), Level::Info, words);
             return;
         }
-        let ready = awaited.as_ref().is_some_and(|text| contains(&line, text));
-        tell.line(&name, stream, line);
+        let ready = awaited.as_mut().is_some_and(|awaited| awaited.has_come(&piece));
+        tell.line(&name, piece.stream, piece.text, piece.partial);
         if ready {
             awaited = None;
             // The service's thread may be gone already.
@@ -223,6 +231,59 @@ fn lines(
     }
 }
 
-fn contains(line: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || line.windows(text.len()).any(|window| window == text)
+/// A text that is looked for in lines, whatever their colours, and whatever pieces they come in.
+struct Awaited {
+    text: Vec<u8>,
+    /// The ends of the lines that have not ended.
+    lines: BTreeMap<Stream, (Filter, Vec<u8>)>,
+}
+
+impl Awaited {
+    fn new(text: &str) -> Awaited {
+        Awaited { text: text.as_bytes().to_vec(), lines: BTreeMap::new() }
+    }
+
+    /// Whether the text is in the line of which `piece` is the next.
+    fn has_come(&mut self, piece: &Piece) -> bool {
+        let begin = || (Filter::new(Keep::Text), Vec::new());
+        let (filter, line) = self.lines.entry(piece.stream).or_insert_with(begin);
+        filter.pass(&piece.text, line);
+        let has_come =
+            self.text.is_empty() || line.windows(self.text.len()).any(|window| window == self.text);
+        if piece.partial {
+            line.drain(..line.len().saturating_sub(self.text.len()));
+        } else {
+            self.lines.remove(&piece.stream);
+        }
+        has_come
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_found_in_pieces_and_under_colours_but_in_one_line_only() {
+        // The pieces of standard output; `+` marks those that go on, `!` what is written to standard error.
+        let table: [(&[&str], bool); 8] = [
+            (&["is ready now"], true),
+            (&["is rea+", "dy now"], true),
+            (&["is r+", "e+", "a+", "!x", "d+", "y+"], true),
+            (&["is \x1b[1mre\x1b[3+", "2mady\x1b[m"], true),
+            (&["is rea", "dy now"], false),
+            (&["is rea+", "!dy now"], false),
+            (&["is re\x1b]0;+", "ady"], false),
+            (&["!is ready"], true),
+        ];
+        for (pieces, expected) in table {
+            let mut awaited = Awaited::new("ready");
+            let found = pieces.iter().any(|written| {
+                let text = written.trim_matches(['!', '+']).as_bytes().to_vec();
+                let stream = if written.starts_with('!') { Stream::Stderr } else { Stream::Stdout };
+                awaited.has_come(&Piece { stream, text, partial: written.ends_with('+') })
+            });
+            assert_eq!(found, expected, "{pieces:?}");
+        }
+    }
 }
