@@ -368,4 +368,27 @@ mod tests {
         }
         group.reap().unwrap();
     }
+
+    #[test]
+    fn a_terminal_of_its_own_ends_with_the_last_that_holds_it() {
+        let script = "test -t 0 && test -t 1 && test -t 2 && stty size; sleep 600 & echo $!; exit 0";
+        let started = spawn_on_terminal(Command::new("sh").arg("-c").arg(script)).unwrap();
+        let mut output = BufReader::new(started.terminal.unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            line.trim().to_owned()
+        };
+        assert_eq!(line().split(' ').count(), 2);
+        let grandchild: i32 = line().parse().unwrap();
+        let group = started.group;
+        assert_eq!(group.wait_leader().unwrap(), Exit::Code(0));
+        // The end of the leader hangs up on those that are left; whoever does not mind is killed.
+        group.signal(Signal::SIGKILL).unwrap();
+        assert!(group.wait_end(grandchild, None));
+        // Linux says that the other end is gone, macOS that there is nothing more.
+        let rest = output.read_to_end(&mut Vec::new());
+        assert!(rest.is_ok() || rest.is_err_and(|error| error.raw_os_error() == Some(libc::EIO)));
+        group.reap().unwrap();
+    }
 }

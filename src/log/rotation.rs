@@ -37,11 +37,19 @@ pub(super) struct Rotating {
     /// Whether it ends in the middle of a line.
     mid_line: bool,
     buffer: Vec<u8>,
-    /// Why nothing can be written, and how many lines were left out for that.
-    trouble: Option<(String, u64)>,
+    trouble: Option<Trouble>,
     /// Whether it was told that it cannot be rotated.
     told: bool,
     remarks: Vec<Remark>,
+}
+
+/// Why not everything can be written, and how many lines were left out for that.
+#[derive(Debug)]
+struct Trouble {
+    why: String,
+    left_out: u64,
+    /// Those of them that the file itself does not tell of yet.
+    untold: u64,
 }
 
 impl Rotating {
@@ -107,8 +115,8 @@ impl Rotating {
         let Err(error) = result else {
             self.length += wrote as u64;
             self.mid_line = text.last() != Some(&b'\n');
-            if let Some((_, left_out)) = self.trouble.take() {
-                let left_out = counted(left_out, "line");
+            if let Some(trouble) = self.trouble.take() {
+                let left_out = counted(trouble.left_out, "line");
                 let message = format!("`{}` can be written again; {left_out} left out", self.path.display());
                 self.remarks.push(Remark::Mended(message));
             }
@@ -122,23 +130,24 @@ impl Rotating {
         let _ = self.truncate(self.length + whole as u64);
         self.mid_line &= whole == 0;
         let missing = text[whole.max(confessed)..].iter().filter(|&&byte| byte == b'\n').count() as u64;
-        let before = self.trouble.take();
-        if before.is_none() {
+        if self.trouble.is_none() {
             let message = format!("cannot write to `{}`: {error}; lines are left out", self.path.display());
             self.remarks.push(Remark::Broken(message));
         }
-        let unconfessed =
-            before.filter(|_| whole < confessed || confessed == 0).map_or(0, |(_, count)| count);
-        self.trouble = Some((error.to_string(), unconfessed + missing));
+        let (before, before_untold) =
+            self.trouble.take().map_or((0, 0), |trouble| (trouble.left_out, trouble.untold));
+        // A little room may have been enough for the words, but not for the lines.
+        let untold = if whole < confessed { before_untold + missing } else { missing };
+        self.trouble = Some(Trouble { why: error.to_string(), left_out: before + missing, untold });
     }
 
     /// What to write before anything else after trouble.
     fn confession(&self) -> Vec<u8> {
-        let Some((why, left_out)) = self.trouble.as_ref().filter(|(_, left_out)| *left_out > 0) else {
+        let Some(trouble) = self.trouble.as_ref().filter(|trouble| trouble.untold > 0) else {
             return Vec::new();
         };
         let end = if self.mid_line { "\n" } else { "" };
-        let message = format!("{} left out: {why}", counted(*left_out, "line"));
+        let message = format!("{} left out: {}", counted(trouble.untold, "line"), trouble.why);
         format!("{end}{}", file::marked(SystemTime::now(), &message)).into_bytes()
     }
 

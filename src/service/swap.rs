@@ -194,7 +194,7 @@ fn follow_debuggee(group: &Group, port: u16) -> Option<Exit> {
 
 /// Starts `command` on pipes, or on a terminal with `pty`.
 fn spawn(command: &mut Command, pty: bool, debugged: bool) -> io::Result<process::Started> {
-    // A debugger that has a terminal gives that to its program and wants to be asked for it.
+    // A program that runs under a debugger is in a group of its own, which is not the one that a terminal is for.
     if pty && !debugged {
         return process::spawn_on_terminal(command);
     }
