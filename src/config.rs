@@ -9,6 +9,7 @@ pub mod init;
 mod proxy;
 mod readiness;
 mod resolve;
+mod size;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,12 @@ pub struct Config {
     pub root: PathBuf,
     /// Where log files go.
     pub log_dir: PathBuf,
+    /// How long a log file may become, in bytes.
+    pub log_size: u64,
+    /// How many older parts of a log are kept beside it.
+    pub log_keep: usize,
+    /// Whether escape sequences are left out of log files.
+    pub log_strip: bool,
     /// A batch of events closes after this much silence.
     pub quiet: Duration,
     /// After a restart, saves are gathered for this long.
@@ -66,6 +73,8 @@ pub struct Service {
     pub package: Option<String>,
     /// Whether binaries that hotwatch builds by itself keep what debuggers need.
     pub debug_info: bool,
+    /// Whether it writes to a terminal instead of to pipes.
+    pub pty: bool,
     /// What runs before a build, in order.
     pub pre_build: Vec<Step>,
     /// How the binary is made.

@@ -18,6 +18,7 @@ mod config;
 mod watch;
 
 // Decisions: pure.
+mod ansi;
 mod area;
 mod classify;
 mod constraint;

@@ -1,84 +1,74 @@
-//! Shows records: one thread takes them in order and hands each to every view. What an event is called is
-//! decided here, once, for all views that show words.
+//! Shows records: one thread per view takes them in order and hands them to it, so that a view that is stuck stops
+//! no other. What an event is called is decided here, once, for all views that show words.
 
 pub mod file;
 pub mod json;
+mod rotation;
+mod seam;
 pub mod terminal;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use crate::record::{Diagnostic, Event, Failure, Level, Record, Rung, Split, Told};
+use crate::record::{Diagnostic, Event, Failure, Level, Record, Rung, Split, Tell, Told};
 
 /// One way of showing records.
 pub trait View: Send {
     /// Takes in a record; nothing need be visible before [`View::flush`].
     fn show(&mut self, record: &Record);
 
-    /// Makes everything visible that was shown.
-    ///
-    /// # Errors
-    /// In words, the first time that nothing can be shown any more.
-    fn flush(&mut self) -> Result<(), Problem>;
+    /// Makes everything visible that was shown. Returns what there is to say about that, once for each trouble.
+    fn flush(&mut self) -> Vec<Remark>;
 }
 
-/// Why a view shows nothing any more.
-#[derive(Debug)]
-pub enum Problem {
+/// What a view has to say of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
     /// Nobody reads it any longer; there is no point in going on.
     Closed,
     /// It cannot be written, in words.
     Broken(String),
+    /// It can be written again, in words.
+    Mended(String),
 }
 
-/// The thread that shows records; ends with the telling.
+/// The threads that show records; they end with the telling.
 #[derive(Debug)]
 pub struct Log {
     ended: Receiver<()>,
 }
 
-/// So many records are shown before they are flushed, at most.
-const BURST: usize = 512;
-
 impl Log {
-    /// Shows what is told on all `views`. `closed` is called when one of them says that nobody reads it.
-    pub fn start(mut told: Told, mut views: Vec<Box<dyn View>>, closed: impl Fn() + Send + 'static) -> Log {
+    /// Shows on each of `views` what it is told. `closed` is called when one of them says that nobody reads it; what
+    /// else they say goes to `tell`.
+    pub fn start(
+        views: Vec<(Told, Box<dyn View>)>,
+        tell: &Tell,
+        closed: impl Fn() + Clone + Send + 'static,
+    ) -> Log {
         let (running, ended) = bounded(0);
-        // Not joined: where nobody reads what it writes, it may be stuck for ever.
-        std::thread::spawn(move || {
-            while let Some(records) = told.burst(BURST) {
-                for record in &records {
-                    views.iter_mut().for_each(|view| view.show(record));
+        for (told, mut view) in views {
+            let (running, tell, closed) = (running.clone(), tell.clone(), closed.clone());
+            // Not joined: where nobody reads what it writes, it may be stuck for ever.
+            std::thread::spawn(move || {
+                while let Some(records) = told.burst() {
+                    records.iter().for_each(|record| view.show(record));
+                    for remark in view.flush() {
+                        match remark {
+                            Remark::Closed => closed(),
+                            Remark::Broken(message) => tell.notice(None, Level::Warning, message),
+                            Remark::Mended(message) => tell.notice(None, Level::Info, message),
+                        }
+                    }
                 }
-                flush(&mut views, &closed);
-            }
-            drop(running);
-        });
+                drop(running);
+            });
+        }
         Log { ended }
     }
 
     /// Disconnected when everything has been shown. The telling must have been ended.
     pub fn ended(&self) -> &Receiver<()> {
         &self.ended
-    }
-}
-
-fn flush(views: &mut [Box<dyn View>], closed: &dyn Fn()) {
-    let mut broken = Vec::new();
-    for view in views.iter_mut() {
-        match view.flush() {
-            Ok(()) => {}
-            Err(Problem::Closed) => closed(),
-            Err(Problem::Broken(message)) => broken.push(message),
-        }
-    }
-    // A view that broke is told of on the others; whatever else breaks by that has already said so itself.
-    for message in broken {
-        let event = Event::Notice { level: Level::Warning, message };
-        let record = Record { at: std::time::SystemTime::now(), event, service: None };
-        for view in views.iter_mut() {
-            view.show(&record);
-            drop(view.flush());
-        }
     }
 }
 

@@ -2,13 +2,15 @@
 //! of who shows them; every view (console, log files, JSON) is a rendering of these and nothing else. The JSON
 //! form is public: it changes only with an entry in CHANGELOG.md.
 
+mod channel;
+
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use serde::{Serialize, Serializer};
 
 use crate::name::Name;
+pub use channel::{Tell, Told, channel, counted};
 
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize)]
@@ -69,11 +71,13 @@ pub enum Event {
     Held { reason: String },
     /// A process ended without being asked to.
     Exited { pid: i32, code: Option<i32>, signal: Option<i32> },
-    /// A line that the service wrote.
+    /// A line that the service wrote, or a piece of one: it goes on in the next of its stream if it is partial.
     Log {
         stream: Stream,
         #[serde(serialize_with = "lossy")]
         line: Vec<u8>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
     },
     /// A process was stopped by hotwatch, and nothing of its group is left.
     Stopped { pid: i32 },
@@ -148,91 +152,13 @@ pub enum Level {
 }
 
 /// Where a service wrote a line to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
     /// Standard output.
     Stdout,
     /// Standard error.
     Stderr,
-}
-
-/// Lines of output on their way to the views; when there are more, services wait.
-const LINES_IN_FLIGHT: usize = 1024;
-
-/// The sending side: cheap to clone, one per stage. Facts never block their sender; lines of output do when
-/// the views cannot keep up. Everything stays in order.
-#[derive(Debug, Clone)]
-pub struct Tell {
-    /// `None` ends the telling.
-    records: Sender<Option<Record>>,
-    permits: Sender<()>,
-}
-
-/// The receiving side, for the one thread that shows records.
-#[derive(Debug)]
-pub struct Told {
-    records: Receiver<Option<Record>>,
-    permits: Receiver<()>,
-    ended: bool,
-}
-
-/// A new pair.
-pub fn channel() -> (Tell, Told) {
-    let (records, records_told) = unbounded();
-    let (permits, permits_told) = bounded(LINES_IN_FLIGHT);
-    (Tell { records, permits }, Told { records: records_told, permits: permits_told, ended: false })
-}
-
-impl Tell {
-    /// Tells a fact about `service`, or about all.
-    pub fn fact(&self, service: Option<&Name>, event: Event) {
-        // Once the views are gone nobody is left to be told.
-        let _ = self.records.send(Some(Record { at: SystemTime::now(), event, service: service.cloned() }));
-    }
-
-    /// Ends the telling: what is told after this, by whomever, is not shown.
-    pub fn end(&self) {
-        let _ = self.records.send(None);
-    }
-
-    /// Tells a line that `service` wrote; waits while the views are behind.
-    pub fn line(&self, service: &Name, stream: Stream, line: Vec<u8>) {
-        if self.permits.send(()).is_ok() {
-            self.fact(Some(service), Event::Log { stream, line });
-        }
-    }
-
-    /// Tells a notice about `service`, or about all.
-    pub fn notice(&self, service: Option<&Name>, level: Level, message: impl Into<String>) {
-        self.fact(service, Event::Notice { level, message: message.into() });
-    }
-}
-
-impl Told {
-    /// The next records, at least one and not more than `most`, in order; `None` when there will be no more.
-    /// Waits only for the first.
-    pub fn burst(&mut self, most: usize) -> Option<Vec<Record>> {
-        let mut records = Vec::new();
-        while records.len() < most && !self.ended {
-            let next = if records.is_empty() {
-                self.records.recv().unwrap_or(None)
-            } else {
-                let Ok(next) = self.records.try_recv() else { break };
-                next
-            };
-            let Some(record) = next else {
-                self.ended = true;
-                break;
-            };
-            if matches!(record.event, Event::Log { .. }) {
-                // Its line is no longer in flight.
-                let _ = self.permits.try_recv();
-            }
-            records.push(record);
-        }
-        (!records.is_empty()).then_some(records)
-    }
 }
 
 fn rfc3339<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
@@ -249,22 +175,6 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
-    fn records_come_in_order_and_nothing_after_the_end() {
-        let (tell, mut told) = channel();
-        let name = Name::parse("api").unwrap();
-        tell.fact(None, Event::Building);
-        tell.line(&name, Stream::Stdout, b"x".to_vec());
-        tell.fact(None, Event::Started { pid: 1 });
-        tell.end();
-        tell.fact(None, Event::Started { pid: 2 });
-        let events = |burst: Option<Vec<Record>>| burst.map(|records| records.len());
-        assert_eq!(events(told.burst(2)), Some(2));
-        assert_eq!(events(told.burst(2)), Some(1));
-        assert_eq!(events(told.burst(2)), None);
-        assert_eq!(events(told.burst(2)), None);
-    }
-
-    #[test]
     fn the_json_form() {
         let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         let name = Name::parse("api").unwrap();
@@ -274,11 +184,15 @@ mod tests {
             r#"{"at":"2023-11-14T22:13:20.123000Z","event":"ready","pid":7,"ms":12,"service":"api"}"#;
         assert_eq!(json, expected);
 
-        let event = Event::Log { stream: Stream::Stderr, line: b"a\xff\"".to_vec() };
+        let event = Event::Log { stream: Stream::Stderr, line: b"a\xff\"".to_vec(), partial: false };
         let json = serde_json::to_string(&Record { at, event, service: None }).unwrap();
         assert!(
             json.contains(r#""stream":"stderr","line":"a\ufffd\"""#) || json.contains("a\u{fffd}"),
             "{json}"
         );
+        assert!(!json.contains("partial"), "{json}");
+        let event = Event::Log { stream: Stream::Stdout, line: b"name? ".to_vec(), partial: true };
+        let json = serde_json::to_string(&Record { at, event, service: None }).unwrap();
+        assert!(json.ends_with(r#""stream":"stdout","line":"name? ","partial":true}"#), "{json}");
     }
 }

@@ -1,6 +1,7 @@
 //! A service: one thread that owns its build and its process, and does what its state machine says. Everybody
 //! else sends inputs, which never blocks, and is told reports.
 
+mod awaited;
 mod health;
 mod output;
 mod place;

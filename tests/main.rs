@@ -13,6 +13,7 @@ mod held;
 mod init;
 mod input;
 mod limits;
+mod logs;
 mod real;
 mod reload;
 mod saves;

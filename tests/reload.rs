@@ -101,7 +101,7 @@ fn the_demo_backend_from_start_to_stop() {
     assert_eq!(get(project.port("socialService"))["pid"], restarted["pid"]);
     assert_eq!(get(project.port("socialService"))["message"], "edited");
     up.until_event("verdict", "socialService");
-    assert!(project.log("socialService").contains("syntax error"));
+    project.until_log("socialService", "the error", |log| log.contains("syntax error"));
 
     // The fix restarts once.
     fs::write(&handlers, good.replace("\"edited\"", "\"fixed\"")).unwrap();

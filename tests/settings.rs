@@ -141,7 +141,7 @@ fn services_join_and_leave_while_others_run() {
     project.save_answer("c", "new");
     up.until_event("restarted", "c");
     assert_eq!(project.answer("c"), "new hello");
-    assert!(project.log("c").contains("listening"));
+    project.until_log("c", "its first line", |log| log.contains("listening"));
 
     project.write("hotwatch.toml", &config);
     up.until_event("stopped", "c");

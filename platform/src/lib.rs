@@ -7,6 +7,7 @@
 //! | [`process`]: members of a process group or session, their states and ends | `/proc/PID/stat`, pidfd | `libproc`, kqueue | spawning, signalling, reaping |
 //! | [`port`]: who listens on a TCP port | sock_diag, `/proc/PID/fd` | `lsof` | parsing of either |
 //! | [`dirs`]: the cache directory | `~/.cache` | `~/Library/Caches` | `XDG_CACHE_HOME` |
+//! | `terminal`: a new pseudo-terminal | `ptsname_r` | `TIOCPTYGNAME` | opening, its size |
 //! | [`signal`]: termination signals as values | | | `sigwait` on a thread |
 //!
 //! This is the only crate of the workspace with `unsafe`; each block says why it is sound. Every
@@ -19,6 +20,7 @@ pub mod dirs;
 pub mod port;
 pub mod process;
 pub mod signal;
+mod terminal;
 pub mod watch;
 
 /// The operating system's name as users know it, for messages.

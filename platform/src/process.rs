@@ -9,7 +9,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, killpg, sigprocmask};
 use nix::unistd::{Pid, getpgid, getsid, setsid};
 
+use crate::terminal::Terminal;
 pub use nix::sys::signal::Signal;
 
 #[cfg(target_os = "linux")]
@@ -28,6 +29,9 @@ mod os;
 
 #[cfg(target_os = "linux")]
 pub(crate) use os::{pids, program};
+
+/// Makes a terminal that of the session (ioctl_tty(2)). Its type is not the same on every system.
+const CONTROL: libc::c_ulong = libc::TIOCSCTTY as libc::c_ulong;
 
 /// A process group, or a session of several, whose leader is a child of ours.
 #[derive(Debug)]
@@ -77,6 +81,8 @@ pub struct Started {
     pub stdout: Option<ChildStdout>,
     /// Standard error.
     pub stderr: Option<ChildStderr>,
+    /// What it writes to its terminal, if it has one of its own. Closing it hangs up.
+    pub terminal: Option<File>,
 }
 
 /// Starts `command` as the leader of a new process group, with no signal blocked: whoever waits for signals as
@@ -85,7 +91,7 @@ pub struct Started {
 /// # Errors
 /// Those of [`Command::spawn`]: the program is missing or may not be run, or a limit is reached.
 pub fn spawn(command: &mut Command) -> io::Result<Started> {
-    spawn_leading(command, Span::Group)
+    spawn_leading(command, Span::Group, false)
 }
 
 /// Hands `listener` to what `command` will start, as file descriptor 3, and says so in its environment, as
@@ -143,19 +149,36 @@ fn occupy(fd: i32) -> io::Result<()> {
 /// # Errors
 /// Those of [`spawn`].
 pub fn spawn_session(command: &mut Command) -> io::Result<Started> {
-    spawn_leading(command, Span::Session)
+    spawn_leading(command, Span::Session, false)
 }
 
-fn spawn_leading(command: &mut Command, span: Span) -> io::Result<Started> {
+/// Starts `command` like [`spawn_session`], with a terminal of its own as its standard input, output and error, on
+/// which nothing is ever typed. It is as large as the one that this process writes to.
+///
+/// # Errors
+/// Those of [`spawn`]; there are no more terminals.
+pub fn spawn_on_terminal(command: &mut Command) -> io::Result<Started> {
+    let Terminal { ours, theirs } = Terminal::open()?;
+    command.stdin(theirs.try_clone()?).stdout(theirs.try_clone()?).stderr(theirs);
+    let started = spawn_leading(command, Span::Session, true);
+    // The command holds the other end, which would never be closed.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    started.map(|started| Started { terminal: Some(ours), ..started })
+}
+
+fn spawn_leading(command: &mut Command, span: Span, on_terminal: bool) -> io::Result<Started> {
     if span == Span::Group {
         command.process_group(0);
     }
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed;
-    // sigprocmask and setsid are (signal-safety(7)), and nothing is allocated.
+    // sigprocmask and setsid are (signal-safety(7)), ioctl is a system call, and nothing is allocated.
     unsafe {
         command.pre_exec(move || {
             if span == Span::Session {
                 setsid()?;
+            }
+            if on_terminal && libc::ioctl(libc::STDIN_FILENO, CONTROL, 0) < 0 {
+                return Err(io::Error::last_os_error());
             }
             Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
         });
@@ -163,7 +186,12 @@ fn spawn_leading(command: &mut Command, span: Span) -> io::Result<Started> {
     let mut leader = command.spawn()?;
     let id = Pid::from_raw(i32::try_from(leader.id()).expect("process ids fit in pid_t"));
     let (stdout, stderr) = (leader.stdout.take(), leader.stderr.take());
-    Ok(Started { group: Group { id, span, leader: Mutex::new(Some(leader)) }, stdout, stderr })
+    Ok(Started {
+        group: Group { id, span, leader: Mutex::new(Some(leader)) },
+        stdout,
+        stderr,
+        terminal: None,
+    })
 }
 
 impl Group {
@@ -390,6 +418,29 @@ mod tests {
         while !group.alive().is_empty() {
             std::thread::yield_now();
         }
+        group.reap().unwrap();
+    }
+
+    #[test]
+    fn a_terminal_of_its_own_ends_with_the_last_that_holds_it() {
+        let script = "test -t 0 && test -t 1 && test -t 2 && stty size; sleep 600 & echo $!; exit 0";
+        let started = spawn_on_terminal(Command::new("sh").arg("-c").arg(script)).unwrap();
+        let mut output = BufReader::new(started.terminal.unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            line.trim().to_owned()
+        };
+        assert_eq!(line().split(' ').count(), 2);
+        let grandchild: i32 = line().parse().unwrap();
+        let group = started.group;
+        assert_eq!(group.wait_leader().unwrap(), Exit::Code(0));
+        // The end of the leader hangs up on those that are left; whoever does not mind is killed.
+        group.signal(Signal::SIGKILL).unwrap();
+        assert!(group.wait_end(grandchild, None));
+        // Linux says that the other end is gone, macOS that there is nothing more.
+        let rest = output.read_to_end(&mut Vec::new());
+        assert!(rest.is_ok() || rest.is_err_and(|error| error.raw_os_error() == Some(libc::EIO)));
         group.reap().unwrap();
     }
 }

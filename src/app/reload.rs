@@ -63,6 +63,9 @@ pub fn compare(old: &Config, new: &Config) -> Difference {
         ..Difference::default()
     };
     difference.later.extend((old.log_dir != new.log_dir).then_some("log_dir"));
+    difference.later.extend((old.log_size != new.log_size).then_some("log_size"));
+    difference.later.extend((old.log_keep != new.log_keep).then_some("log_keep"));
+    difference.later.extend((old.log_strip != new.log_strip).then_some("log_ansi"));
     difference.later.extend((old.cooldown != new.cooldown).then_some("debounce"));
     for service in &new.services {
         let Some(index) = find(old, &service.name) else { continue };
@@ -88,8 +91,9 @@ fn how(old: &Service, new: &Service) -> Option<How> {
             service.env.clone().into_iter().filter(|(name, _)| read(name)).collect();
         (dir, package, debug_info, pre_build, build, env)
     };
-    let run =
-        |service: &Service| (service.run.clone(), service.args.clone(), service.env.clone(), service.port);
+    let run = |service: &Service| {
+        (service.run.clone(), service.args.clone(), service.env.clone(), service.port, service.pty)
+    };
     if build(old) != build(new) {
         Some(How::Rebuild)
     } else if run(old) != run(new) {
@@ -119,6 +123,7 @@ mod tests {
             (format!("env = {{ X = \"1\" }}\n{old}"), "a:Restart b:Restart"),
             (format!("env = {{ GOFLAGS = \"-race\" }}\n{old}"), "a:Rebuild b:Rebuild"),
             (format!("{old}args = [\"-v\"]\n"), "b:Restart"),
+            (format!("{old}pty = true\n"), "b:Restart"),
             (format!("{old}package = \"./cmd\"\n"), "b:Rebuild"),
             (format!("{old}stop = {{ grace = \"1s\" }}\n"), "b:Live"),
             (format!("{old}watch = {{ include = [\"*.html\"] }}\n"), "b:Live"),
@@ -127,6 +132,10 @@ mod tests {
             (format!("{old}[[service]]\nname = \"c\"\n"), "+c others"),
             (old.replace("\"b\"", "\"c\""), "-b +c others"),
             (format!("log_dir = \"/var\"\n{old}"), "log_dir"),
+            (
+                format!("log_size = \"1MB\"\nlog_keep = 2\nlog_ansi = \"strip\"\n{old}"),
+                "log_size log_keep log_ansi",
+            ),
             (format!("quiet = \"1s\"\n{old}"), "others"),
         ];
         for (text, expected) in table {

@@ -24,7 +24,7 @@ use crate::config::{self, Config, Globs};
 use crate::error::Error;
 use crate::go;
 use crate::go::slots::Slots;
-use crate::log::file::LogFiles;
+use crate::log::file::{Limits, LogFiles};
 use crate::log::json::Json;
 use crate::log::terminal::Terminal;
 use crate::log::{Log, View};
@@ -47,9 +47,11 @@ pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -
     // Before the ports: one that is held by another hotwatch's service is no riddle then.
     let cache = Cache::take(&config.root)?;
     check::refuse(&config, &debugged)?;
-    let (tell, told) = record::channel();
+    let views = views(&config, global)?;
+    let (tell, told) = record::channel(&["the disk of the log files", "the reader of hotwatch's output"]);
     let on_closed = events.clone();
-    let log = Log::start(told, views(&config, global)?, move || drop(on_closed.send(Event::OutputClosed)));
+    let views = told.into_iter().zip(views).collect();
+    let log = Log::start(views, &tell, move || drop(on_closed.send(Event::OutputClosed)));
 
     let result = run(config, debugged, &cache, &tell, &events, &heard);
     tell.end();
@@ -160,21 +162,21 @@ pub fn watched(config: &Config) -> Watched {
     }
 }
 
-fn views(config: &Config, global: &Global) -> Result<Vec<Box<dyn View>>, Error> {
+/// The log files, then the console.
+fn views(config: &Config, global: &Global) -> Result<[Box<dyn View>; 2], Error> {
     let names: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
     fs::create_dir_all(&config.log_dir).map_err(Error::io(format!(
         "make the directory `{}`; set another `log_dir`",
         config.log_dir.display()
     )))?;
-    // Before the console: what is seen there is in the files already.
-    let mut views: Vec<Box<dyn View>> =
-        vec![Box::new(LogFiles::new(&config.log_dir, names.iter().cloned())?)];
+    let limits = Limits { size: config.log_size, keep: config.log_keep };
+    let files = LogFiles::new(&config.log_dir, limits, config.log_strip, names.iter().cloned())?;
     let stdout = io::stdout();
-    views.push(if global.json {
+    let console: Box<dyn View> = if global.json {
         Box::new(Json::new(stdout))
     } else {
         let colored = colored(global.color, &stdout);
         Box::new(Terminal::new(stdout, colored, names))
-    });
-    Ok(views)
+    };
+    Ok([Box::new(files), console])
 }

@@ -16,6 +16,10 @@ pub struct File {
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     pub log_dir: Option<String>,
+    pub log_size: Option<toml::Spanned<String>>,
+    pub log_keep: Option<toml::Spanned<usize>>,
+    #[serde(default)]
+    pub log_ansi: Ansi,
     #[serde(default, with = "humantime_serde::option")]
     pub quiet: Option<Duration>,
     #[serde(default, with = "humantime_serde::option")]
@@ -37,6 +41,8 @@ pub struct Service {
     pub package: Option<toml::Spanned<String>>,
     #[serde(default)]
     pub debug_info: bool,
+    #[serde(default)]
+    pub pty: bool,
     #[serde(default)]
     pub pre_build: Vec<toml::Spanned<Step>>,
     pub build: Option<toml::Spanned<Vec<String>>>,
@@ -138,4 +144,12 @@ pub struct Watch {
 pub enum Reload {
     #[default]
     Restart,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ansi {
+    #[default]
+    Keep,
+    Strip,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hotwatch_platform::process::Signal;
 
-use super::{Build, Config, ConfigError, Globs, Patterns, Service, Step, env, file};
+use super::{Build, Config, ConfigError, Globs, Patterns, Service, Step, env, file, size};
 use crate::name::Name;
 
 /// What to write where a parser's words do not say it.
@@ -18,6 +18,12 @@ const HINTS: [(&str, &str); 4] = [
     ("expected a sequence", "; write a list, as in `[\"go\", \"build\"]`"),
     ("expected a map", "; write a table, as in `{ NAME = \"value\" }`"),
 ];
+
+/// Less than this, in bytes, and a log holds hardly a line.
+const SMALLEST_LOG: u64 = 1000;
+
+/// Each rotation renames all of them.
+const MOST_OLD_LOGS: usize = 99;
 
 /// The text that errors point into.
 pub(super) struct Source<'a> {
@@ -89,12 +95,35 @@ impl Source<'_> {
         Ok(Config {
             files,
             log_dir: parsed.log_dir.map_or_else(|| PathBuf::from("/tmp"), |dir| root.join(dir)),
+            log_size: self.log_size(parsed.log_size.as_ref())?,
+            log_keep: self.log_keep(parsed.log_keep.as_ref())?,
+            log_strip: matches!(parsed.log_ansi, file::Ansi::Strip),
             root,
             quiet: parsed.quiet.unwrap_or(Duration::from_millis(20)),
             cooldown: parsed.debounce.unwrap_or(Duration::from_millis(300)),
             services,
             in_file: names,
         })
+    }
+
+    fn log_size(&self, written: Option<&toml::Spanned<String>>) -> Result<u64, ConfigError> {
+        let Some(written) = written else { return Ok(100_000_000) };
+        let size = size::parse(written.get_ref()).map_err(|message| self.at(written, message))?;
+        if size < SMALLEST_LOG {
+            let message = format!("`{}` is too small for a log; at least `1KB` is needed", written.get_ref());
+            return Err(self.at(written, message));
+        }
+        Ok(size)
+    }
+
+    fn log_keep(&self, written: Option<&toml::Spanned<usize>>) -> Result<usize, ConfigError> {
+        match written {
+            None => Ok(1),
+            Some(written) if *written.get_ref() > MOST_OLD_LOGS => {
+                Err(self.at(written, format!("`log_keep` is a number from 0 to {MOST_OLD_LOGS}")))
+            }
+            Some(written) => Ok(*written.get_ref()),
+        }
     }
 
     fn names(&self, services: &[toml::Spanned<file::Service>]) -> Result<Vec<Name>, ConfigError> {
@@ -221,6 +250,7 @@ impl Source<'_> {
             env,
             package: parsed.package.as_ref().map(|package| package.get_ref().clone()),
             debug_info: parsed.debug_info,
+            pty: parsed.pty,
             pre_build: self.steps(&parsed.pre_build)?,
             build: self.build(parsed)?,
             run: self.run(parsed)?,

@@ -26,12 +26,23 @@ fn defaults_are_filled_in() {
         load_text("env_files = [\".env\"]\n[[service]]\nname = \"a\"\ndir = \"a\"\nport = 80\n").unwrap();
     let service = &config.services[0];
     assert_eq!(config.log_dir, Path::new("/tmp"));
+    assert_eq!((config.log_size, config.log_keep, config.log_strip), (100_000_000, 1, false));
+    assert!(!service.pty);
     assert_eq!((config.quiet.as_millis(), config.cooldown.as_millis()), (20, 300));
     assert_eq!(service.readiness.when, Ready::Tcp(80));
     assert_eq!(service.stop_signal, Signal::SIGTERM);
     assert_eq!(service.grace, Duration::from_secs(5));
     assert_eq!((&service.build, &service.run), (&Build::Go, &vec!["{out}".to_owned()]));
     assert_eq!(service.env["URL"], "http://h:1");
+}
+
+#[test]
+fn log_settings_are_taken() {
+    let text =
+        "log_size = \"2MB\"\nlog_keep = 0\nlog_ansi = \"strip\"\n[[service]]\nname = \"a\"\npty = true\n";
+    let config = load_text(text).unwrap();
+    assert_eq!((config.log_size, config.log_keep, config.log_strip), (2_000_000, 0, true));
+    assert!(config.services[0].pty);
 }
 
 #[test]
@@ -62,6 +73,15 @@ fn what_is_wrong_is_named_with_its_place() {
         (&format!("{service}port = \"x\"\n"), "; a port is a number from 1 to 65535"),
         (&format!("{service}args = \"x\"\n"), "; write a list, as in"),
         (&format!("quiet = \"fast\"\n{service}"), "; write it as `\"300ms\"` or `\"5s\"`"),
+        (&format!("log_size = \"10\"\n{service}"), "hotwatch.toml:1:12: `10` is no size; write it as `10MB`"),
+        (
+            &format!("log_size = 10\n{service}"),
+            "hotwatch.toml:1:12: invalid type: integer `10`, expected a string",
+        ),
+        (&format!("log_size = \"9B\"\n{service}"), "hotwatch.toml:1:12: `9B` is too small for a log"),
+        (&format!("log_keep = 100\n{service}"), "hotwatch.toml:1:12: `log_keep` is a number from 0 to 99"),
+        (&format!("log_keep = -1\n{service}"), "hotwatch.toml:1:12: "),
+        (&format!("log_ansi = \"no\"\n{service}"), "unknown variant `no`, expected `keep` or `strip`"),
         (&format!("{service}{service}"), "hotwatch.toml:5:8: the name `a` is used twice"),
         ("[[service]]\ndir = \"a\"\n", "missing field `name`"),
         ("[[service]]\nname = \"a/b\"\n", "hotwatch.toml:2:8: `a/b` contains `/`"),

@@ -1,19 +1,23 @@
 //! A log file per service. Its path is predictable and its directory may be everybody's, so it is opened
 //! without following links, must be a regular file of this user with a single name, and is emptied only after
-//! that is known.
+//! that is known. The same holds for the old ones that it leaves behind.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
-use super::json::write_out;
-use super::{Problem, View, words};
+pub use super::rotation::Limits;
+use super::rotation::{Rotating, is_at};
+use super::seam::{Piece, Seam};
+use super::{Remark, View, words};
+use crate::ansi::{Filter, Keep};
 use crate::name::Name;
-use crate::record::{Event, Record};
+use crate::record::{Event, Record, Stream};
 
 /// Why a log file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,23 +61,38 @@ pub fn open(path: &Path) -> Result<Flock<File>, LogError> {
         }
         _ => io(error),
     })?;
-    let meta = file.metadata().map_err(io)?;
-    if !meta.is_file() {
-        return Err(LogError::NoFile(path.to_owned()));
-    }
-    if meta.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(LogError::Foreign { path: path.to_owned(), owner: meta.uid() });
-    }
-    if meta.nlink() != 1 {
-        return Err(LogError::HardLinks(path.to_owned()));
-    }
+    examine(path, &file.metadata().map_err(io)?)?;
     // Two backends may have a service of one name.
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| LogError::InUse(path.to_owned()))
+    let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    // Another hotwatch may have put a new file there meanwhile.
+    locked.ok().filter(|file| is_at(file, path)).ok_or_else(|| LogError::InUse(path.to_owned()))
+}
+
+/// Whether what `meta` says of `path` is what it says of a file that hotwatch makes.
+pub(super) fn examine(path: &Path, meta: &Metadata) -> Result<(), LogError> {
+    let path = path.to_owned();
+    match meta {
+        _ if meta.is_symlink() => Err(LogError::Link(path)),
+        _ if !meta.is_file() => Err(LogError::NoFile(path)),
+        _ if meta.uid() != nix::unistd::geteuid().as_raw() => {
+            Err(LogError::Foreign { path, owner: meta.uid() })
+        }
+        _ if meta.nlink() != 1 => Err(LogError::HardLinks(path)),
+        _ => Ok(()),
+    }
+}
+
+/// A line of hotwatch's own in a log file.
+pub(super) fn marked(at: SystemTime, text: &str) -> String {
+    format!("[hotwatch {}] {}\n", humantime::format_rfc3339_millis(at), text.trim_end())
 }
 
 /// Writes what concerns each service to its file: its lines as they are, hotwatch's own behind a mark.
 pub struct LogFiles {
     dir: PathBuf,
+    limits: Limits,
+    /// Whether escape sequences are left out.
+    strip: bool,
     files: BTreeMap<Name, Open>,
     /// Why a file could not be opened, until that is told.
     problem: Option<LogError>,
@@ -81,34 +100,38 @@ pub struct LogFiles {
     without: BTreeSet<Name>,
 }
 
-/// An open file, and what is still to be written into it.
+/// The file of a service.
 struct Open {
-    path: PathBuf,
-    file: Flock<File>,
-    buffer: Vec<u8>,
-    broken: bool,
+    file: Rotating,
+    seam: Seam<Stream>,
+    /// What is left of escape sequences, if they are left out.
+    filters: BTreeMap<Stream, Filter>,
 }
 
 impl LogFiles {
-    /// Opens and empties a file in `dir` for each of `services`. If one of them cannot be used, none is touched.
-    pub fn new(dir: &Path, services: impl IntoIterator<Item = Name>) -> Result<LogFiles, LogError> {
+    /// Opens and empties a file in `dir` for each of `services`; with `strip`, escape sequences are left out of them.
+    /// If one of them cannot be used, none is touched.
+    pub fn new(
+        dir: &Path,
+        limits: Limits,
+        strip: bool,
+        services: impl IntoIterator<Item = Name>,
+    ) -> Result<LogFiles, LogError> {
         let mut files = BTreeMap::new();
         for name in services {
-            let path = path(dir, &name);
-            let file = open(&path)?;
-            files.insert(name, Open { path, file, buffer: Vec::new(), broken: false });
+            let open = Open::new(&path(dir, &name), limits)?;
+            files.insert(name, open);
         }
-        files.values().try_for_each(Open::empty)?;
+        files.values_mut().try_for_each(|open| open.file.empty())?;
         let (problem, without) = (None, BTreeSet::new());
-        Ok(LogFiles { dir: dir.to_owned(), files, problem, without })
+        Ok(LogFiles { dir: dir.to_owned(), limits, strip, files, problem, without })
     }
 
     /// The file of `service`; opened and emptied at its first word if it was not there at the start.
     fn of(&mut self, service: &Name) -> Option<&mut Open> {
         if !self.files.contains_key(service) && !self.without.contains(service) {
-            let path = path(&self.dir, service);
-            let opened = open(&path).map(|file| Open { path, file, buffer: Vec::new(), broken: false });
-            match opened.and_then(|open| open.empty().map(|()| open)) {
+            let opened = Open::new(&path(&self.dir, service), self.limits);
+            match opened.and_then(|mut open| open.file.empty().map(|()| open)) {
                 Ok(open) => drop(self.files.insert(service.clone(), open)),
                 Err(error) => {
                     self.without.insert(service.clone());
@@ -121,43 +144,62 @@ impl LogFiles {
 }
 
 impl Open {
-    fn empty(&self) -> Result<(), LogError> {
-        self.file.set_len(0).map_err(|error| LogError::Io { path: self.path.clone(), error })
+    fn new(path: &Path, limits: Limits) -> Result<Open, LogError> {
+        let file = Rotating::open(path.to_owned(), limits)?;
+        Ok(Open { file, seam: Seam::new(), filters: BTreeMap::new() })
     }
 
-    fn flush(&mut self) -> Result<(), Problem> {
-        if self.buffer.is_empty() {
-            return Ok(());
+    /// Writes a piece of a line.
+    fn piece(&mut self, stream: Stream, text: &[u8], partial: bool, strip: bool) {
+        let piece = self.seam.piece(&stream, partial, text.is_empty());
+        if piece == Piece::Nothing {
+            return;
         }
-        let name = format!("`{}`", self.path.display());
-        match write_out(&mut *self.file, &mut self.buffer, &mut self.broken, &name) {
-            // A log file is never a pipe, so this is no reason to end.
-            Err(Problem::Closed) => {
-                Err(Problem::Broken(format!("cannot write to {name}: {}", ErrorKind::BrokenPipe)))
+        if piece == Piece::Begins {
+            self.close();
+        }
+        let mut bytes = Vec::with_capacity(text.len() + 1);
+        if strip {
+            let filter = self.filters.entry(stream).or_insert_with(|| Filter::new(Keep::Text));
+            filter.pass(text, &mut bytes);
+            if !partial {
+                filter.end_line();
             }
-            result => result,
+        } else {
+            bytes.extend_from_slice(text);
+        }
+        if partial {
+            self.seam.leave_open(&stream);
+        } else {
+            bytes.push(b'\n');
+        }
+        self.file.append(&bytes, piece == Piece::Begins);
+    }
+
+    /// Ends the line that is open, if there is one.
+    fn close(&mut self) {
+        if self.seam.close() {
+            self.file.append(b"\n", false);
         }
     }
 }
 
 impl View for LogFiles {
     fn show(&mut self, record: &Record) {
+        let strip = self.strip;
         let Some(open) = record.service.as_ref().and_then(|service| self.of(service)) else { return };
-        if let Event::Log { line, .. } = &record.event {
-            open.buffer.extend_from_slice(line);
-            open.buffer.push(b'\n');
+        if let Event::Log { stream, line, partial } = &record.event {
+            open.piece(*stream, line, *partial, strip);
         } else if let Some((_, text)) = words(&record.event) {
-            let at = humantime::format_rfc3339_millis(record.at);
-            open.buffer.extend_from_slice(format!("[hotwatch {at}] {}\n", text.trim_end()).as_bytes());
+            open.close();
+            open.file.append(marked(record.at, &text).as_bytes(), true);
         }
     }
 
-    fn flush(&mut self) -> Result<(), Problem> {
-        let results: Vec<_> = self.files.values_mut().map(Open::flush).collect();
-        if let Some(error) = self.problem.take() {
-            return Err(Problem::Broken(error.to_string()));
-        }
-        results.into_iter().collect()
+    fn flush(&mut self) -> Vec<Remark> {
+        let mut remarks: Vec<Remark> = self.files.values_mut().flat_map(|open| open.file.flush()).collect();
+        remarks.extend(self.problem.take().map(|error| Remark::Broken(error.to_string())));
+        remarks
     }
 }
 
@@ -167,16 +209,40 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    const LIMITS: Limits = Limits { size: 1_000_000, keep: 1 };
+
+    #[test]
+    fn lines_are_joined_and_escape_sequences_left_out_on_request() {
+        let table =
+            [(false, "name? \x1b[31mBob\nhalf\n\x1b[mwhole\nend\n"), (true, "name? Bob\nhalf\nwhole\nend\n")];
+        for (strip, expected) in table {
+            let dir = tempfile::tempdir().unwrap();
+            let name = Name::parse("api").unwrap();
+            let mut view = LogFiles::new(dir.path(), LIMITS, strip, [name.clone()]).unwrap();
+            let mut show = |stream, text: &[u8], partial| {
+                let event = Event::Log { stream, line: text.to_vec(), partial };
+                view.show(&Record { at: std::time::UNIX_EPOCH, event, service: Some(name.clone()) });
+            };
+            show(Stream::Stdout, b"name? \x1b[3", true);
+            show(Stream::Stdout, b"1mBob", false);
+            show(Stream::Stdout, b"half", true);
+            show(Stream::Stderr, b"\x1b[mwhole", false);
+            show(Stream::Stdout, b"end", false);
+            assert_eq!(view.flush(), []);
+            assert_eq!(fs::read_to_string(dir.path().join("api.log")).unwrap(), expected);
+        }
+    }
+
     #[test]
     fn a_new_file_is_private_and_an_old_one_is_emptied() {
         let dir = tempfile::tempdir().unwrap();
         let name = Name::parse("api").unwrap();
         let path = path(dir.path(), &name);
         fs::write(&path, "yesterday").unwrap();
-        let mut view = LogFiles::new(dir.path(), [name.clone()]).unwrap();
+        let mut view = LogFiles::new(dir.path(), LIMITS, false, [name.clone()]).unwrap();
         let event = Event::Started { pid: 7 };
         view.show(&Record { at: std::time::UNIX_EPOCH, event, service: Some(name) });
-        view.flush().unwrap();
+        assert_eq!(view.flush(), []);
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             "[hotwatch 1970-01-01T00:00:00.000Z] started, PID 7\n"
@@ -185,7 +251,7 @@ mod tests {
         // A service that joins later gets its file with its first word.
         let late = Some(Name::parse("late").unwrap());
         view.show(&Record { at: std::time::UNIX_EPOCH, event: Event::Started { pid: 8 }, service: late });
-        view.flush().unwrap();
+        assert_eq!(view.flush(), []);
         assert!(fs::read_to_string(dir.path().join("late.log")).unwrap().ends_with("started, PID 8\n"));
 
         let other = dir.path().join("new.log");

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use super::{Problem, View};
+use super::{Remark, View};
 use crate::record::Record;
 
 /// Writes records as JSON lines.
@@ -27,32 +27,21 @@ impl<W: Write + Send> View for Json<W> {
         }
     }
 
-    fn flush(&mut self) -> Result<(), Problem> {
-        write_out(&mut self.out, &mut self.buffer, &mut self.broken, "standard output")
+    fn flush(&mut self) -> Vec<Remark> {
+        write_out(&mut self.out, &mut self.buffer, &mut self.broken)
     }
 }
 
-/// Writes `buffer` and empties it; says only once that this does not work.
-pub(super) fn write_out(
-    out: &mut impl Write,
-    buffer: &mut Vec<u8>,
-    broken: &mut bool,
-    name: &str,
-) -> Result<(), Problem> {
+/// Writes `buffer` to standard output and empties it; says only once that this does not work.
+pub(super) fn write_out(out: &mut impl Write, buffer: &mut Vec<u8>, broken: &mut bool) -> Vec<Remark> {
     let result = out.write_all(buffer).and_then(|()| out.flush());
     buffer.clear();
+    let was_broken = std::mem::replace(broken, result.is_err());
     match result {
-        Ok(()) => {
-            *broken = false;
-            Ok(())
-        }
-        Err(_) if *broken => Ok(()),
-        Err(error) => {
-            *broken = true;
-            Err(match error.kind() {
-                ErrorKind::BrokenPipe => Problem::Closed,
-                _ => Problem::Broken(format!("cannot write to {name}: {error}")),
-            })
-        }
+        Err(error) if !was_broken => vec![match error.kind() {
+            ErrorKind::BrokenPipe => Remark::Closed,
+            _ => Remark::Broken(format!("cannot write to standard output: {error}")),
+        }],
+        _ => Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! The console: every line with the name of its service in front, in the service's own colour; hot-reload
-//! lines in cyan. Lines are written whole, whoever writes at the same time.
+//! lines in cyan. Lines are written whole, whoever writes at the same time; one that has not ended stays open as long
+//! as nobody else writes. Services may set colours here, and nothing else of the terminal.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,9 +8,11 @@ use std::io::Write;
 use anstyle::{AnsiColor, Color, Style};
 
 use super::json::write_out;
-use super::{Problem, Tone, View, words};
+use super::seam::{Piece, Seam};
+use super::{Remark, Tone, View, words};
+use crate::ansi::{Filter, Keep};
 use crate::name::Name;
-use crate::record::{Event, Failure, Record};
+use crate::record::{Event, Failure, Record, Stream};
 
 /// Colours of services, in turn. Cyan is that of reloads, red that of errors.
 const COLORS: [AnsiColor; 8] = [
@@ -33,29 +36,100 @@ pub struct Terminal<W> {
     width: usize,
     /// The services whose last build failed, and why.
     failures: BTreeMap<Name, Failure>,
+    seam: Seam<(Name, Stream)>,
+    /// What is left of the escape sequences of each.
+    filters: BTreeMap<(Name, Stream), Filter>,
 }
+
+/// Sets back all colours.
+const PLAIN: &[u8] = b"\x1b[0m";
+
+/// Empties the line to the right of the cursor.
+const ERASE: &[u8] = b"\x1b[K";
 
 impl<W: Write + Send> Terminal<W> {
     /// Writes to `out` about the services `names`.
     pub fn new(out: W, colored: bool, names: Vec<Name>) -> Terminal<W> {
         let width = names.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
-        Terminal { out, buffer: Vec::new(), broken: false, colored, names, width, failures: BTreeMap::new() }
+        Terminal {
+            out,
+            buffer: Vec::new(),
+            broken: false,
+            colored,
+            names,
+            width,
+            failures: BTreeMap::new(),
+            seam: Seam::new(),
+            filters: BTreeMap::new(),
+        }
+    }
+
+    /// Writes a piece of a line of a service.
+    fn piece(&mut self, service: &Name, stream: Stream, text: &[u8], partial: bool) {
+        let writer = (service.clone(), stream);
+        match self.seam.piece(&writer, partial, text.is_empty()) {
+            Piece::Nothing => return,
+            Piece::Continues => {}
+            Piece::Begins => {
+                self.close();
+                self.prefix(service, "|");
+            }
+        }
+        let keep = if self.colored { Keep::Colors } else { Keep::Text };
+        let filter = self.filters.entry(writer.clone()).or_insert_with(|| Filter::new(keep));
+        let mut shown = Vec::with_capacity(text.len());
+        filter.pass(text, &mut shown);
+        let dyed = filter.is_colored();
+        if !partial {
+            filter.end_line();
+        }
+        for (index, part) in shown.split(|&byte| byte == b'\r').enumerate() {
+            // Whoever goes back to the beginning of the line means that of its own text.
+            if index > 0 {
+                self.buffer.push(b'\r');
+                if self.colored {
+                    self.buffer.extend_from_slice(ERASE);
+                }
+                self.prefix(service, "|");
+            }
+            self.buffer.extend_from_slice(part);
+        }
+        if partial {
+            return self.seam.leave_open(&writer);
+        }
+        self.end_line(dyed);
+    }
+
+    /// Ends the line that is open, if there is one.
+    fn close(&mut self) {
+        if self.seam.close() {
+            self.end_line(true);
+        }
+    }
+
+    fn end_line(&mut self, dyed: bool) {
+        // A service that forgets to end its colours would dye all lines after it.
+        if self.colored && dyed {
+            self.buffer.extend_from_slice(PLAIN);
+        }
+        self.buffer.push(b'\n');
+    }
+
+    fn prefix(&mut self, service: &Name, mark: &str) {
+        let index = self.index(service);
+        let color = Style::new().fg_color(Some(Color::Ansi(COLORS[index % COLORS.len()])));
+        let width = self.width;
+        self.styled(color, format!("{service:<width$} {mark} ").as_bytes());
     }
 
     /// Writes one line: the service's name, a mark, the text.
     fn line(&mut self, service: Option<&Name>, mark: &str, style: Style, text: &[u8]) {
+        self.close();
         if let Some(name) = service {
-            let index = self.index(name);
-            let color = Style::new().fg_color(Some(Color::Ansi(COLORS[index % COLORS.len()])));
-            let width = self.width;
-            self.styled(color, format!("{name:<width$} {mark} ").as_bytes());
+            self.prefix(name, mark);
         }
         self.styled(style, text);
-        // A service that forgets to end its colours would dye all lines after it.
-        if self.colored && text.contains(&0x1b) {
-            self.buffer.extend_from_slice(b"\x1b[0m");
-        }
-        self.buffer.push(b'\n');
+        self.end_line(text.contains(&0x1b));
     }
 
     /// Takes note of how a build of `service` ended. Returns another whose last build failed in just this way:
@@ -95,8 +169,8 @@ impl<W: Write + Send> Terminal<W> {
 impl<W: Write + Send> View for Terminal<W> {
     fn show(&mut self, record: &Record) {
         let service = record.service.as_ref();
-        if let Event::Log { line, .. } = &record.event {
-            return self.line(service, "|", Style::new(), line);
+        if let (Event::Log { stream, line, partial }, Some(service)) = (&record.event, service) {
+            return self.piece(service, *stream, line, *partial);
         }
         let Some((tone, mut text)) = words(&record.event) else { return };
         if let (Some(name), Event::Build { ok, failure, .. }) = (service, &record.event)
@@ -121,8 +195,8 @@ impl<W: Write + Send> View for Terminal<W> {
         }
     }
 
-    fn flush(&mut self) -> Result<(), Problem> {
-        write_out(&mut self.out, &mut self.buffer, &mut self.broken, "standard output")
+    fn flush(&mut self) -> Vec<Remark> {
+        write_out(&mut self.out, &mut self.buffer, &mut self.broken)
     }
 }
 
@@ -140,7 +214,7 @@ mod tests {
             let service = Name::parse(service).ok();
             terminal.show(&Record { at: SystemTime::now(), event, service });
         }
-        terminal.flush().unwrap();
+        assert_eq!(terminal.flush(), []);
         String::from_utf8(out).unwrap()
     }
 
@@ -177,7 +251,8 @@ mod tests {
     }
 
     fn log(line: &str) -> Event {
-        Event::Log { stream: Stream::Stdout, line: line.as_bytes().to_vec() }
+        let (line, partial) = line.strip_suffix('+').map_or((line, false), |line| (line, true));
+        Event::Log { stream: Stream::Stdout, line: line.as_bytes().to_vec(), partial }
     }
 
     #[test]
@@ -213,5 +288,37 @@ api     | too many errors
             "{text:?}"
         );
         assert!(text.contains("\x1b[31mred\x1b[0m\n"), "{text:?}");
+    }
+
+    #[test]
+    fn a_line_stays_open_until_somebody_else_writes() {
+        let events = vec![
+            ("api", log("name? +")),
+            ("api", log("Bob")),
+            ("api", log("half+")),
+            ("gateway", log("whole")),
+            ("api", log(" done")),
+            ("api", log("last+")),
+            ("api", Event::Started { pid: 7 }),
+        ];
+        let expected = "\
+api     | name? Bob
+api     | half
+gateway | whole
+api     |  done
+api     | last
+api     > started, PID 7
+";
+        assert_eq!(shown(false, events), expected);
+    }
+
+    #[test]
+    fn a_service_colours_its_own_lines_and_does_nothing_else_to_the_terminal() {
+        let text = || log("\x1b[2J\x1b[31mred\x1b[1+");
+        let events = || vec![("api", text()), ("api", log("A 10%\r20%"))];
+        assert_eq!(shown(false, events()), "api     | red 10%\rapi     | 20%\n");
+        let prefix = "\x1b[32mapi     | \x1b[0m";
+        let expected = format!("{prefix}\x1b[31mred 10%\r\x1b[K{prefix}20%\x1b[0m\n");
+        assert!(shown(true, vec![("api", text()), ("api", log("A 10%\r20%"))]) == expected);
     }
 }

@@ -1,11 +1,11 @@
 //! Reads what a service writes, line by line, standard output and standard error apart. One thread per process
-//! waits for both pipes; when the reader of the lines is behind, it waits, and so in the end does the service.
+//! waits for both pipes, or for the terminal that stands for both. A line that has not ended is told as far as it has
+//! come after a short while: it may be a question. When whoever is told waits, so in the end does the service.
 
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
-use std::process::{ChildStderr, ChildStdout};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,6 +14,9 @@ use crate::record::Stream;
 
 /// A longer line is told in pieces.
 const LONGEST_LINE: usize = 64 * 1024;
+
+/// How long a line may be on its way before what there is of it is told.
+const PARTIAL: Duration = Duration::from_millis(200);
 
 /// So many reads empty two full pipes: they hold 64 KB each, or up to 1 MB if somebody enlarged them (pipe(7)).
 const PIPE_READS: usize = 32;
@@ -28,24 +31,31 @@ pub struct Output {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A line, or a piece of one: the rest follows if it is partial.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it was written to.
+    pub stream: Stream,
+    /// What was written, without the end of the line.
+    pub text: Vec<u8>,
+    /// Whether the line goes on.
+    pub partial: bool,
+}
+
 impl Output {
-    /// Calls `tell` for every line of both pipes until their end.
+    /// Calls `tell` for every line of `pipes` until their end.
     ///
     /// # Errors
     /// No pipe can be opened.
-    pub fn read(
-        stdout: Option<ChildStdout>,
-        stderr: Option<ChildStderr>,
-        mut tell: impl FnMut(Stream, Vec<u8>) + Send + 'static,
-    ) -> io::Result<Output> {
+    pub fn read(mut pipes: Vec<Pipe>, mut tell: impl FnMut(Piece) + Send + 'static) -> io::Result<Output> {
         let (stopped, stop) = io::pipe()?;
         let (running, ended) = bounded(0);
-        let stdout = stdout.map(|source| Pipe::new(source, Stream::Stdout));
-        let stderr = stderr.map(|source| Pipe::new(source, Stream::Stderr));
-        let mut pipes: Vec<Pipe> = stdout.into_iter().chain(stderr).collect();
         let thread = std::thread::spawn(move || {
             let mut buffer = vec![0; LONGEST_LINE];
-            while !pipes.is_empty() && read_once(&mut pipes, Some(&stopped), &mut buffer, &mut tell) {}
+            while !pipes.is_empty() && read_once(&mut pipes, Some(&stopped), &mut buffer, &mut tell) {
+                let now = Instant::now();
+                pipes.iter_mut().for_each(|pipe| pipe.tell_partial(now, &mut tell));
+            }
             // Stopped, because what is left of the writers has nothing to do with the process any more. What
             // was written before is in the pipes, and in no more than that.
             for _ in 0..PIPE_READS {
@@ -53,7 +63,7 @@ impl Output {
                     break;
                 }
             }
-            pipes.iter_mut().for_each(|pipe| pipe.flush(&mut tell));
+            pipes.iter_mut().for_each(|pipe| pipe.end(&mut tell));
             drop(running);
         });
         Ok(Output { stop: Some(stop), ended, thread: Some(thread) })
@@ -75,21 +85,28 @@ impl Drop for Output {
     }
 }
 
-/// Reads once from each pipe that has something; drops those that have ended. With `stopped` it waits for that,
-/// and answers false once that is closed; without, it answers false when there is nothing to read.
+/// Reads once from each pipe that has something; drops those that have ended. With `stopped` it waits, but not
+/// longer than until a partial line is due, and answers false once that is closed; without, it answers false when
+/// there is nothing to read.
 fn read_once(
     pipes: &mut Vec<Pipe>,
     stopped: Option<&PipeReader>,
     buffer: &mut [u8],
-    tell: &mut impl FnMut(Stream, Vec<u8>),
+    tell: &mut impl FnMut(Piece),
 ) -> bool {
-    let timeout = if stopped.is_some() { PollTimeout::NONE } else { PollTimeout::ZERO };
+    let timeout = match (stopped, pipes.iter().filter_map(|pipe| pipe.due).min()) {
+        (None, _) => PollTimeout::ZERO,
+        (Some(_), None) => PollTimeout::NONE,
+        (Some(_), Some(due)) => {
+            // Rounded up, lest it wake before anything is due.
+            let wait = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
+        }
+    };
     let fds = pipes.iter().map(|pipe| pipe.source.as_fd()).chain(stopped.map(AsFd::as_fd));
     let mut set: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-    match poll(&mut set, timeout) {
-        Ok(0) => return false,
-        Ok(_) => {}
-        Err(_) => return stopped.is_some(),
+    if !poll(&mut set, timeout).is_ok_and(|ready| ready > 0) {
+        return stopped.is_some();
     }
     let ready: Vec<bool> = set.iter().map(|fd| fd.any().unwrap_or(true)).collect();
     if stopped.is_some() && ready[pipes.len()] {
@@ -103,25 +120,32 @@ fn read_once(
 trait Source: Read + AsFd + Send {}
 impl<T: Read + AsFd + Send> Source for T {}
 
-struct Pipe {
+/// One of the things that a process writes to.
+pub struct Pipe {
     source: Box<dyn Source>,
     stream: Stream,
-    /// The line that has not ended yet.
+    /// What has not been told yet of the line that has not ended.
     line: Vec<u8>,
+    /// Whether the beginning of that line has been told.
+    begun: bool,
+    /// When to tell what there is of it.
+    due: Option<Instant>,
 }
 
 impl Pipe {
-    fn new(source: impl Source + 'static, stream: Stream) -> Pipe {
-        Pipe { source: Box::new(source), stream, line: Vec::new() }
+    /// What is written to the other end of `source`, told as `stream`.
+    pub fn new(source: impl Read + AsFd + Send + 'static, stream: Stream) -> Pipe {
+        Pipe { source: Box::new(source), stream, line: Vec::new(), begun: false, due: None }
     }
 
     /// Reads what is there; false at the end of the pipe.
-    fn read(&mut self, buffer: &mut [u8], tell: &mut impl FnMut(Stream, Vec<u8>)) -> bool {
+    fn read(&mut self, buffer: &mut [u8], tell: &mut impl FnMut(Piece)) -> bool {
         let read = match self.source.read(buffer) {
             Ok(read) if read > 0 => &buffer[..read],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
+            // Linux answers EIO when the other end of a terminal is closed, macOS with nothing.
             _ => {
-                self.flush(tell);
+                self.end(tell);
                 return false;
             }
         };
@@ -131,39 +155,101 @@ impl Pipe {
             if self.line.last() == Some(&b'\r') {
                 self.line.pop();
             }
-            tell(self.stream, std::mem::take(&mut self.line));
+            self.tell(self.line.len(), false, tell);
             rest = &rest[end + 1..];
         }
         self.line.extend_from_slice(rest);
         if self.line.len() >= LONGEST_LINE {
-            self.flush(tell);
+            self.tell(self.tellable(), true, tell);
+        } else if !rest.is_empty() {
+            self.due.get_or_insert_with(|| Instant::now() + PARTIAL);
         }
         true
     }
 
-    fn flush(&mut self, tell: &mut impl FnMut(Stream, Vec<u8>)) {
-        if !self.line.is_empty() {
-            tell(self.stream, std::mem::take(&mut self.line));
+    /// Tells what there is of a line if that is due.
+    fn tell_partial(&mut self, now: Instant, tell: &mut impl FnMut(Piece)) {
+        if self.due.is_some_and(|due| due <= now) {
+            self.due = None;
+            let length = self.tellable();
+            if length > 0 {
+                self.tell(length, true, tell);
+            }
         }
+    }
+
+    /// Tells what is left at the end of the pipe.
+    fn end(&mut self, tell: &mut impl FnMut(Piece)) {
+        if self.begun || !self.line.is_empty() {
+            self.tell(self.line.len(), false, tell);
+        }
+    }
+
+    /// How much of the line can be told although it goes on: not a carriage return that may belong to its end, nor
+    /// the beginning of a character.
+    fn tellable(&self) -> usize {
+        let length = self.line.len() - usize::from(self.line.last() == Some(&b'\r'));
+        let tail = &self.line[length.saturating_sub(3)..length];
+        let lead = tail.iter().rposition(|&byte| byte >= 0xc0);
+        let is_cut =
+            |at: &usize| str::from_utf8(&tail[*at..]).is_err_and(|error| error.error_len().is_none());
+        lead.filter(is_cut).map_or(length, |at| length - (tail.len() - at))
+    }
+
+    fn tell(&mut self, length: usize, partial: bool, tell: &mut impl FnMut(Piece)) {
+        let rest = self.line.split_off(length);
+        let text = std::mem::replace(&mut self.line, rest);
+        (self.begun, self.due) = (partial, None);
+        tell(Piece { stream: self.stream, text, partial });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command, Stdio};
     use std::sync::mpsc::channel;
 
-    fn lines(script: &str) -> Vec<(Stream, String)> {
+    fn pipes(child: &mut Child) -> Vec<Pipe> {
+        let stdout = child.stdout.take().map(|source| Pipe::new(source, Stream::Stdout));
+        let stderr = child.stderr.take().map(|source| Pipe::new(source, Stream::Stderr));
+        stdout.into_iter().chain(stderr).collect()
+    }
+
+    fn pieces(script: &str) -> Vec<(Stream, String, bool)> {
         let mut command = Command::new("sh");
         let command = command.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, receiver) = channel();
-        let tell = move |stream, line| sender.send((stream, String::from_utf8(line).unwrap())).unwrap();
-        let output = Output::read(child.stdout.take(), child.stderr.take(), tell).unwrap();
+        let tell = move |Piece { stream, text, partial }| {
+            sender.send((stream, String::from_utf8(text).unwrap(), partial)).unwrap();
+        };
+        let output = Output::read(pipes(&mut child), tell).unwrap();
         output.wait(Duration::from_secs(30));
         child.wait().unwrap();
         receiver.iter().collect()
+    }
+
+    fn lines(script: &str) -> Vec<(Stream, String)> {
+        pieces(script).into_iter().map(|(stream, line, _)| (stream, line)).collect()
+    }
+
+    #[test]
+    fn what_has_no_end_is_told_after_a_while_and_its_rest_later() {
+        // Half a character and half the end of a line are not told.
+        let table: [(&str, &[(&str, bool)]); 6] = [
+            ("printf 'name? '; sleep 1; echo Bob", &[("name? ", true), ("Bob", false)]),
+            ("printf 'name? '; sleep 1; echo", &[("name? ", true), ("", false)]),
+            ("printf 'name? '; sleep 1", &[("name? ", true), ("", false)]),
+            ("printf 'a\\303'; sleep 1; printf '\\274\\n'", &[("a", true), ("ü", false)]),
+            ("printf '\\360\\237\\230'; sleep 1; printf '\\200\\n'", &[("😀", false)]),
+            ("printf 'a\\r'; sleep 1; printf '\\nb\\n'", &[("a", true), ("", false), ("b", false)]),
+        ];
+        for (script, expected) in table {
+            let told = pieces(script);
+            let told: Vec<_> = told.iter().map(|(_, text, partial)| (text.as_str(), *partial)).collect();
+            assert_eq!(told, expected, "{script}");
+        }
     }
 
     #[test]
@@ -196,11 +282,11 @@ mod tests {
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, receiver) = channel();
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let pipes = pipes(&mut child);
         child.wait().unwrap();
         // The pipes are full of lines, and stay open.
-        let tell = move |_, line| sender.send(String::from_utf8(line).unwrap()).unwrap();
-        drop(Output::read(stdout, stderr, tell).unwrap());
+        let tell = move |piece: Piece| sender.send(String::from_utf8(piece.text).unwrap()).unwrap();
+        drop(Output::read(pipes, tell).unwrap());
         let lines: Vec<String> = receiver.iter().collect();
         assert!(lines.contains(&"5000".to_owned()) && lines.contains(&"LAST".to_owned()), "{}", lines.len());
         let sleeper = lines.iter().find_map(|line| line.strip_prefix("pid ")).unwrap();
@@ -212,7 +298,7 @@ mod tests {
     fn dropping_ends_it_although_the_pipe_stays_open() {
         let mut child =
             Command::new("sleep").arg("600").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(Output::read(child.stdout.take(), child.stderr.take(), |_, _| {}).unwrap());
+        drop(Output::read(pipes(&mut child), |_| {}).unwrap());
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -1,5 +1,6 @@
 //! A service's running process: started, and followed to the end of its whole group.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,13 +12,14 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use hotwatch_platform::process::{self, Exit, Group, Signal};
 
+use super::awaited::Awaited;
 use super::health::Probe;
-use super::output::Output;
+use super::output::{Output, Piece, Pipe};
 use super::port::Given;
 use super::protocol::Input;
 use crate::config::{Ready, Service};
 use crate::debugger;
-use crate::record::{Level, Tell};
+use crate::record::{Level, Stream, Tell};
 
 /// How long the end of a process waits for its last lines.
 const LAST_LINES: Duration = Duration::from_millis(50);
@@ -36,6 +38,7 @@ pub struct Running {
     address: Option<SocketAddr>,
     /// Looks whether it is ready, until it is.
     probe: Option<Probe>,
+    debugged: bool,
 }
 
 impl Running {
@@ -59,25 +62,26 @@ impl Running {
         }
         let (program, args) = words.split_first().ok_or("`run` is empty")?;
         let describe = |error| format!("cannot run `{program}`: {error}");
-        // A debugger gives its program a group of its own.
-        let spawn = if debugger.is_some() { process::spawn_session } else { process::spawn };
         let mut command = Command::new(program);
         command.args(args).args(&service.args).current_dir(&service.dir).envs(&service.env);
         if let Given::Socket(listener) = given {
             command = process::hand_over(command, listener).map_err(describe)?;
         }
-        let started = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
-            .map_err(describe)?;
+        let started = spawn(&mut command, service.pty, debugger.is_some()).map_err(describe)?;
         let group = Arc::new(started.group);
         let abandoned = Arc::new(AtomicBool::new(false));
         let tell_line = lines(service, debugger.is_some(), group.id(), tell.clone(), inputs.clone());
-        match Output::read(started.stdout, started.stderr, tell_line) {
+        let stdout = started.stdout.map(|source| Pipe::new(source, Stream::Stdout));
+        let stderr = started.stderr.map(|source| Pipe::new(source, Stream::Stderr));
+        let terminal = started.terminal.map(|source| Pipe::new(source, Stream::Stdout));
+        match Output::read(stdout.into_iter().chain(stderr).chain(terminal).collect(), tell_line) {
             Ok(output) => {
                 let (pid, of_probe) = (group.id(), inputs.clone());
                 // The service's thread may be gone already.
                 let found = move || drop(of_probe.send(Input::Ready { pid }));
                 let probe = Some(Probe::start(service, Arc::clone(&group), found));
-                let mut running = Running { group, abandoned, waiter: None, address: given.address(), probe };
+                let (address, debugged) = (given.address(), debugger.is_some());
+                let mut running = Running { group, abandoned, waiter: None, address, probe, debugged };
                 running.follow(output, debugger, inputs.clone());
                 Ok(running)
             }
@@ -108,7 +112,7 @@ impl Running {
     /// Asks it to stop with `signal`. A debugger that was asked would kill its program at once, so that is asked
     /// itself; the end of the one is that of the other.
     pub fn terminate(&self, signal: Signal) {
-        if !self.group.signal_inner(signal) {
+        if !(self.debugged && self.group.signal_inner(signal)) {
             // What cannot be signalled is not ours any more; the waiter sees the end of it or not.
             drop(self.group.signal(signal));
         }
@@ -189,6 +193,17 @@ fn follow_debuggee(group: &Group, port: u16) -> Option<Exit> {
     exit
 }
 
+/// Starts `command` on pipes, or on a terminal with `pty`.
+fn spawn(command: &mut Command, pty: bool, debugged: bool) -> io::Result<process::Started> {
+    // A program that runs under a debugger is in a group of its own, which is not the one that a terminal is for.
+    if pty && !debugged {
+        return process::spawn_on_terminal(command);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A debugger gives its program a group of its own.
+    if debugged { process::spawn_session(command) } else { process::spawn(command) }
+}
+
 /// Tells every line, and looks for the one that means ready.
 fn lines(
     service: &Service,
@@ -196,27 +211,23 @@ fn lines(
     pid: i32,
     tell: Tell,
     inputs: Sender<Input>,
-) -> impl FnMut(crate::record::Stream, Vec<u8>) + Send + 'static {
+) -> impl FnMut(Piece) + Send + 'static {
     let name = service.name.clone();
     let mut awaited = match &service.readiness.when {
-        Ready::Log(text) => Some(text.clone().into_bytes()),
+        Ready::Log(text) => Some(Awaited::new(text)),
         _ => None,
     };
-    move |stream, line| {
-        if let Some(words) = debugger::said(&line).filter(|_| debugged) {
+    move |piece| {
+        if let Some(words) = debugger::said(&piece.text).filter(|_| debugged) {
             tell.notice(Some(&name), Level::Info, words);
             return;
         }
-        let ready = awaited.as_ref().is_some_and(|text| contains(&line, text));
-        tell.line(&name, stream, line);
+        let ready = awaited.as_mut().is_some_and(|awaited| awaited.has_come(&piece));
+        tell.line(&name, piece.stream, piece.text, piece.partial);
         if ready {
             awaited = None;
             // The service's thread may be gone already.
             let _ = inputs.send(Input::Ready { pid });
         }
     }
-}
-
-fn contains(line: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || line.windows(text.len()).any(|window| window == text)
 }

@@ -123,6 +123,14 @@ impl Project {
         fs::read_to_string(self.log_dir().join(format!("{service}.log"))).unwrap()
     }
 
+    /// Reads a log file until `wanted` is true of it. It may be written after what happens is told on the console.
+    pub fn until_log(&self, service: &str, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        until(&format!("{what} in the log of {service}"), || {
+            let log = fs::read(self.log_dir().join(format!("{service}.log"))).ok()?;
+            Some(String::from_utf8_lossy(&log).into_owned()).filter(|log| wanted(log))
+        })
+    }
+
     /// The port of a service, as its config says.
     pub fn port(&self, service: &str) -> u16 {
         let text = fs::read_to_string(self.path("hotwatch.toml")).unwrap();
@@ -186,6 +194,18 @@ impl Project {
         }
         self.git(&["add", "-A"]);
         self.git(&["commit", "-qm", "state"]);
+    }
+}
+
+/// Looks again and again until `look` finds something, where nothing tells of it.
+pub fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "no {what} in time");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -9,9 +9,11 @@ const END: &str = "\
 # More settings, with their defaults:
 #
 # log_dir  = \"/tmp\"     at the top: each service's output goes to <log_dir>/<name>.log too
+# log_size = \"100MB\"    at the top: a longer one is put aside as <name>.log.1
 # quiet    = \"20ms\"     at the top: a save is complete after this much silence
 # debounce = \"300ms\"    at the top: saves this soon after a start are gathered into one
 # ready = { log = \"listening\" }   in a [[service]]: it is ready when it writes this, instead of when `port` answers
+# pty   = true                      in a [[service]]: it has a terminal of its own, and keeps its colours
 # stop  = { signal = \"TERM\", grace = \"5s\" }   in a [[service]]
 # watch = { include = [\"templates/**\"] }      in a [[service]]: files that count besides Go sources
 # build = [\"go\", \"build\", \"-race\", \"-o\", \"{out}\", \".\"]   in a [[service]]: any command that makes {out}
