@@ -52,14 +52,14 @@ fn memory_is_bounded(child: &Child) {
     }
 }
 
-/// A hotwatch whose standard output nobody reads, until it is taken. Ended on drop.
-struct Stuck(Child);
+/// A hotwatch whose standard output is read by nobody but who takes it. Ended on drop.
+struct Hotwatch(Child);
 
-impl Stuck {
-    fn start(project: &Project) -> Stuck {
+impl Hotwatch {
+    fn start(project: &Project) -> Hotwatch {
         let mut command = project.hotwatch(&["up", "--json"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Stuck(command.spawn().unwrap())
+        Hotwatch(command.spawn().unwrap())
     }
 
     fn signal(&self, signal: Signal) {
@@ -67,7 +67,7 @@ impl Stuck {
     }
 }
 
-impl Drop for Stuck {
+impl Drop for Hotwatch {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
             self.signal(Signal::SIGQUIT);
@@ -88,7 +88,7 @@ fn a_console_that_nobody_reads_stops_neither_services_nor_log_files() {
     let count =
         "i=0; while :; do i=$((i+1)); echo line $i of the service, and some more to make it longer; done";
     let project = script("log_size = \"1GB\"", "", count);
-    let mut hotwatch = Stuck::start(&project);
+    let mut hotwatch = Hotwatch::start(&project);
     // Some hundred times what may be on its way.
     project.until_log("api", "line 1000000", |log| log.contains("\nline 1000000 "));
     memory_is_bounded(&hotwatch.0);
@@ -138,7 +138,7 @@ fn a_flood_is_bounded_in_memory_and_on_disk_and_slows_nobody_else() {
             count.fetch_add(length, Ordering::Relaxed);
         }
     });
-    let hotwatch = Stuck(child);
+    let hotwatch = Hotwatch(child);
     project.until_log("api", "the first start", |log| log.contains("ready after"));
     let size = |name: &str| project.log_dir().join(name).metadata().ok().map(|meta| meta.len());
     until("a second rotation", || size("flood.log.2"));
@@ -184,7 +184,7 @@ fn what_has_no_end_is_shown_and_may_be_what_is_waited_for() {
 #[test]
 fn a_line_that_never_ends_is_bounded_as_well() {
     let project = script("log_size = \"1MB\"\nlog_keep = 0", "", "exec tr '\\0' x < /dev/zero");
-    let mut hotwatch = Stuck::start(&project);
+    let mut hotwatch = Hotwatch::start(&project);
     let mut stdout = hotwatch.0.stdout.take().unwrap();
     let mut read = vec![0; 1_000_000];
     for _ in 0..100 {
@@ -225,10 +225,9 @@ fn a_full_disk_stops_nobody_and_what_is_missing_is_told() {
     let project = script(
         "",
         "",
-        "rm_filler() { rm \"$LOG\"/filler; }\n\
-         i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo early $i; done\n\
+        "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo early $i; done\n\
          touch full; while [ ! -e go ]; do sleep 0.01; done\n\
-         rm_filler; echo late; exec sleep 600\n",
+         rm \"$LOG/filler\"; echo late; exec sleep 600\n",
     );
     let setup = "mount -t tmpfs -o size=256k none \"$LOG\" && head -c 200k /dev/zero > \"$LOG/filler\"";
     let unshare = |script: &str| {

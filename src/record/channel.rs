@@ -112,7 +112,7 @@ struct Share {
     weight: usize,
     /// How many of its records were left out and not yet told of. While there are any, more are.
     left_out: u64,
-    /// Whether it has waited in vain since the queue last was empty of it.
+    /// Whether it has waited in vain since the queue last was empty of it. Then it does not wait again.
     gave_up: bool,
 }
 
@@ -145,11 +145,12 @@ impl Queue {
             };
             let longest = until.saturating_duration_since(Instant::now());
             let waited = self.room.wait_timeout_while(state, longest, full);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let (waited, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = waited;
+            state.share(service).into_iter().for_each(|share| share.gave_up = timeout.timed_out());
         }
         let Some(share) = state.share(service) else { return };
         if share.left_out > 0 || share.weight >= SHARE {
-            share.gave_up = true;
             share.left_out += 1;
         } else {
             state.push(record);
