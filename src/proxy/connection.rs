@@ -2,17 +2,17 @@
 //! and what it waits for. Everything here happens at once or not yet; who waits is the [`super::holder`].
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
-use socket2::{Domain, Socket, Type};
 
 use super::BUFFER;
 use super::answer::{self, Failure};
 use super::exchange::{Exchange, Progress};
 use super::http1::{self, Opening, Refusal, Request};
+use super::link::{Backend, Link};
 use super::side::{Side, Wrote};
 
 /// How long the line of a request may take to arrive before the connection is taken for something else, whose client
@@ -29,17 +29,6 @@ const YOUNG: Duration = Duration::from_secs(1);
 /// How long the client may go on sending to a connection that is closed: to close it at once would take back the last
 /// response (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
-
-/// A process of the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backend {
-    /// Its process id.
-    pub id: i32,
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Told from every other that was current before or after, in other runs of the program too.
-    pub stamp: u64,
-}
 
 /// What connections must know of their port.
 #[derive(Debug)]
@@ -62,19 +51,6 @@ pub struct Connection {
     stage: Stage,
     /// Set while a link is needed and there is none that is connected.
     wait: Option<Wait>,
-}
-
-/// A connection to a process of the service.
-#[derive(Debug)]
-struct Link {
-    id: i32,
-    side: Side,
-    connected: bool,
-    since: Instant,
-    /// Nothing was sent on it. Each request gets a connection that is.
-    fresh: bool,
-    /// It was reset.
-    failed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -430,27 +406,6 @@ impl Connection {
     fn lose(&mut self, now: Instant) {
         self.unlink();
         self.wait.get_or_insert(Wait { since: now, retry: None }).retry = Some(now + RETRY);
-    }
-}
-
-impl Link {
-    /// Begins to connect to `backend`.
-    fn connect(backend: Backend, now: Instant) -> io::Result<Link> {
-        let socket = Socket::new(Domain::for_address(backend.address), Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        match socket.connect(&backend.address.into()) {
-            Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => {
-                return Err(error);
-            }
-            _ => {}
-        }
-        let side = Side::new(socket.into())?;
-        Ok(Link { id: backend.id, side, connected: false, since: now, fresh: true, failed: false })
-    }
-
-    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        let interest = self.side.interest();
-        if self.connected { interest } else { interest.map(|(socket, _)| (socket, PollFlags::POLLOUT)) }
     }
 }
 
