@@ -171,7 +171,7 @@ impl Connection {
             self.follow(port, now);
             let step = match self.stage {
                 Stage::Opening { .. } => self.open(port, now),
-                Stage::Between => self.take_request(port, now),
+                Stage::Between => self.take_request(now),
                 Stage::Pending { .. } => self.send_request(port, now),
                 Stage::Exchange(_) => self.exchange(),
                 Stage::Tunnel => self.tunnel(),
@@ -230,7 +230,7 @@ impl Connection {
         Step::Again
     }
 
-    fn take_request(&mut self, port: &Port, now: Instant) -> Step {
+    fn take_request(&mut self, now: Instant) -> Step {
         // The service is free to close a connection without a request.
         if self.link.as_ref().is_some_and(|link| link.side.has_ended() || !link.side.input.is_empty()) {
             self.unlink();
@@ -252,11 +252,6 @@ impl Connection {
         self.stage = if path == answer::RELOAD {
             self.client.output.extend_from_slice(answer::STREAM.as_bytes());
             Stage::Events { stamp: query.to_owned() }
-        } else if let Some((text, stamp)) = port.page.as_ref().filter(|_| request.page) {
-            let persistent = request.persistent && request.body.is_complete();
-            let page = answer::page(text, *stamp, persistent, request.head_only);
-            self.client.output.extend(page.into_bytes());
-            if persistent { Stage::Between } else { Stage::Closing { since: None } }
         } else {
             self.wait = None;
             Stage::Pending { request, head }
@@ -269,6 +264,13 @@ impl Connection {
             self.lose(now);
         }
         let Stage::Pending { request, head } = &mut self.stage else { return Step::Stay };
+        if let Some((text, stamp)) = port.page.as_ref().filter(|_| request.page) {
+            let persistent = request.persistent && request.body.is_complete();
+            let page = answer::page(text, *stamp, persistent, request.head_only);
+            self.client.output.extend(page.into_bytes());
+            self.stage = if persistent { Stage::Between } else { Stage::Closing { since: None } };
+            return Step::Again;
+        }
         if let Some(link) = self.link.as_mut().filter(|link| link.connected) {
             let stamp = port.current.filter(|_| port.live_reload).map(|current| current.stamp);
             let script = stamp.map(|stamp| answer::script(&answer::service_stamp(stamp)));
@@ -286,12 +288,12 @@ impl Connection {
             return Step::Stay;
         };
         if !link.side.is_shut() && exchange.send(&mut self.client.input, &mut link.side.output).is_err() {
-            let (unanswered, head_only) = (exchange.is_unanswered(), exchange.is_head_only());
+            if exchange.is_unanswered() {
+                let head_only = exchange.is_head_only();
+                return self.fail(Failure::Refused(Refusal::Malformed), head_only);
+            }
             self.stage = Stage::Closing { since: None };
-            return match unanswered {
-                true => self.fail(Failure::Refused(Refusal::Malformed), head_only),
-                false => Step::Again,
-            };
+            return Step::Again;
         }
         if self.client.has_ended() && self.client.input.is_empty() {
             link.side.finish();

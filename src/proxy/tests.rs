@@ -77,6 +77,22 @@ fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[test]
+fn clients_that_send_no_more_are_answered() {
+    let (rig, service) = (Rig::new(), Service::echo(1));
+    rig.switch(&service);
+    let mut client = rig.connect();
+    client.write_all(format!("{GET}{GET}").as_bytes()).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    for _ in 0..2 {
+        assert_eq!(answer(&mut client).body, "1 / ");
+    }
+    assert_eq!(rest(&mut client), "");
+    let mut old = rig.connect();
+    old.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    assert!(rest(&mut old).ends_with("\r\n\r\n1 / "));
+}
+
+#[test]
 fn interim_responses_and_the_body_they_ask_for() {
     let rig = Rig::new();
     let service = Service::start(1, |mut stream| {
@@ -395,6 +411,15 @@ fn while_a_page_is_set_pages_show_it() {
 }
 
 #[test]
+fn who_waits_for_a_page_is_shown_why_there_is_none() {
+    let rig = Rig::new();
+    let mut client = rig.connect();
+    client.write_all(PAGE.as_bytes()).unwrap();
+    rig.held.page(Some("does not build".to_owned()));
+    assert!(answer(&mut client).body.contains("does not build"));
+}
+
+#[test]
 fn pages_reload_when_another_process_is_current() {
     let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<p>old";
     let (rig, old) = (Rig::with(LONG, true), Service::fixed(1, html));
@@ -433,6 +458,11 @@ fn the_end_of_the_handle_is_the_end_of_everything() {
     let (mut client, address) = (rig.connect(), rig.held.local_addr());
     client.write_all(GET.as_bytes()).unwrap();
     assert_eq!(answer(&mut client).status, 200);
+    if TcpListener::bind("[::1]:0").is_ok() {
+        let mut client = TcpStream::connect(("::1", address.port())).unwrap();
+        client.write_all(GET.as_bytes()).unwrap();
+        assert_eq!(answer(&mut client).status, 200);
+    }
     drop(rig);
     assert_eq!(rest(&mut client), "");
     assert!(TcpStream::connect(address).is_err());
