@@ -30,7 +30,6 @@ mod plan;
 // Means: each owns one outside tool.
 mod debugger;
 mod go;
-#[cfg_attr(not(test), expect(dead_code, reason = "the swap that holds a port is still to come"))]
 mod proxy;
 
 // Execution.

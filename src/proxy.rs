@@ -8,6 +8,7 @@ mod connection;
 mod exchange;
 mod holder;
 mod http1;
+mod link;
 mod side;
 
 use std::io::{self, ErrorKind, Write};
@@ -18,12 +19,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Sender;
 use hotwatch_platform::port;
+use socket2::SockRef;
 
 use connection::Port;
 use holder::{Command, Holder};
 
 /// How many bytes are kept that one end has sent and the other does not take yet; the largest head fits.
 const BUFFER: usize = http1::HEAD_LIMIT;
+
+/// How many connections the system keeps that were not accepted yet; the standard library asks for 128.
+const BACKLOG: i32 = 4096;
 
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +167,12 @@ fn bind(listen: Listen) -> io::Result<Vec<TcpListener>> {
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).map_err(|error| {
+    let listen = || {
+        let listener = TcpListener::bind(address)?;
+        SockRef::from(&listener).listen(BACKLOG)?;
+        Ok(listener)
+    };
+    listen().map_err(|error: io::Error| {
         let port = address.port();
         let holder = port::holders(port).unwrap_or_default().into_iter().next();
         match (error.kind(), holder) {

@@ -2,17 +2,17 @@
 //! and what it waits for. Everything here happens at once or not yet; who waits is the [`super::holder`].
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
-use socket2::{Domain, Socket, Type};
 
 use super::BUFFER;
 use super::answer::{self, Failure};
 use super::exchange::{Exchange, Progress};
 use super::http1::{self, Opening, Refusal, Request};
+use super::link::{Backend, Link};
 use super::side::{Side, Wrote};
 
 /// How long the line of a request may take to arrive before the connection is taken for something else, whose client
@@ -29,17 +29,6 @@ const YOUNG: Duration = Duration::from_secs(1);
 /// How long the client may go on sending to a connection that is closed: to close it at once would take back the last
 /// response (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
-
-/// A process of the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backend {
-    /// Its process id.
-    pub id: i32,
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Told from every other that was current before or after, in other runs of the program too.
-    pub stamp: u64,
-}
 
 /// What connections must know of their port.
 #[derive(Debug)]
@@ -62,19 +51,6 @@ pub struct Connection {
     stage: Stage,
     /// Set while a link is needed and there is none that is connected.
     wait: Option<Wait>,
-}
-
-/// A connection to a process of the service.
-#[derive(Debug)]
-struct Link {
-    id: i32,
-    side: Side,
-    connected: bool,
-    since: Instant,
-    /// Nothing was sent on it. Each request gets a connection that is.
-    fresh: bool,
-    /// It was reset.
-    failed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -195,7 +171,7 @@ impl Connection {
             self.follow(port, now);
             let step = match self.stage {
                 Stage::Opening { .. } => self.open(port, now),
-                Stage::Between => self.take_request(port, now),
+                Stage::Between => self.take_request(now),
                 Stage::Pending { .. } => self.send_request(port, now),
                 Stage::Exchange(_) => self.exchange(),
                 Stage::Tunnel => self.tunnel(),
@@ -254,7 +230,7 @@ impl Connection {
         Step::Again
     }
 
-    fn take_request(&mut self, port: &Port, now: Instant) -> Step {
+    fn take_request(&mut self, now: Instant) -> Step {
         // The service is free to close a connection without a request.
         if self.link.as_ref().is_some_and(|link| link.side.has_ended() || !link.side.input.is_empty()) {
             self.unlink();
@@ -276,11 +252,6 @@ impl Connection {
         self.stage = if path == answer::RELOAD {
             self.client.output.extend_from_slice(answer::STREAM.as_bytes());
             Stage::Events { stamp: query.to_owned() }
-        } else if let Some((text, stamp)) = port.page.as_ref().filter(|_| request.page) {
-            let persistent = request.persistent && request.body.is_complete();
-            let page = answer::page(text, *stamp, persistent, request.head_only);
-            self.client.output.extend(page.into_bytes());
-            if persistent { Stage::Between } else { Stage::Closing { since: None } }
         } else {
             self.wait = None;
             Stage::Pending { request, head }
@@ -293,6 +264,13 @@ impl Connection {
             self.lose(now);
         }
         let Stage::Pending { request, head } = &mut self.stage else { return Step::Stay };
+        if let Some((text, stamp)) = port.page.as_ref().filter(|_| request.page) {
+            let persistent = request.persistent && request.body.is_complete();
+            let page = answer::page(text, *stamp, persistent, request.head_only);
+            self.client.output.extend(page.into_bytes());
+            self.stage = if persistent { Stage::Between } else { Stage::Closing { since: None } };
+            return Step::Again;
+        }
         if let Some(link) = self.link.as_mut().filter(|link| link.connected) {
             let stamp = port.current.filter(|_| port.live_reload).map(|current| current.stamp);
             let script = stamp.map(|stamp| answer::script(&answer::service_stamp(stamp)));
@@ -310,12 +288,12 @@ impl Connection {
             return Step::Stay;
         };
         if !link.side.is_shut() && exchange.send(&mut self.client.input, &mut link.side.output).is_err() {
-            let (unanswered, head_only) = (exchange.is_unanswered(), exchange.is_head_only());
+            if exchange.is_unanswered() {
+                let head_only = exchange.is_head_only();
+                return self.fail(Failure::Refused(Refusal::Malformed), head_only);
+            }
             self.stage = Stage::Closing { since: None };
-            return match unanswered {
-                true => self.fail(Failure::Refused(Refusal::Malformed), head_only),
-                false => Step::Again,
-            };
+            return Step::Again;
         }
         if self.client.has_ended() && self.client.input.is_empty() {
             link.side.finish();
@@ -430,27 +408,6 @@ impl Connection {
     fn lose(&mut self, now: Instant) {
         self.unlink();
         self.wait.get_or_insert(Wait { since: now, retry: None }).retry = Some(now + RETRY);
-    }
-}
-
-impl Link {
-    /// Begins to connect to `backend`.
-    fn connect(backend: Backend, now: Instant) -> io::Result<Link> {
-        let socket = Socket::new(Domain::for_address(backend.address), Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        match socket.connect(&backend.address.into()) {
-            Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => {
-                return Err(error);
-            }
-            _ => {}
-        }
-        let side = Side::new(socket.into())?;
-        Ok(Link { id: backend.id, side, connected: false, since: now, fresh: true, failed: false })
-    }
-
-    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        let interest = self.side.interest();
-        if self.connected { interest } else { interest.map(|(socket, _)| (socket, PollFlags::POLLOUT)) }
     }
 }
 

@@ -76,18 +76,7 @@ impl Exchange {
     /// # Errors
     /// It does not follow its coding; what came before that has been moved.
     pub fn send(&mut self, from: &mut Vec<u8>, to: &mut Vec<u8>) -> Result<(), Malformed> {
-        let (mut taken, mut result) = (0, Ok(()));
-        while taken < from.len() && to.len() + taken < BUFFER && !self.request.body.is_complete() {
-            match self.request.body.next(&from[taken..]) {
-                Ok((count, _)) => taken += count,
-                Err(malformed) => {
-                    result = Err(malformed);
-                    break;
-                }
-            }
-        }
-        to.extend(from.drain(..taken));
-        result
+        pass(&mut self.request.body, &mut None, from, to)
     }
 
     /// Moves the response; `ended` says that the service will send nothing more than what is in `from`.
@@ -151,7 +140,7 @@ impl Exchange {
     }
 }
 
-/// Moves the next part of a body. Of a chunked one that gets a script the lines that tell sizes are written anew: that
+/// Moves what has come of a body. Of a chunked one that gets a script the lines that tell sizes are written anew: that
 /// of the last chunk is known only when all of it has come, and the script goes before it.
 fn pass(
     body: &mut Body,
@@ -159,20 +148,30 @@ fn pass(
     from: &mut Vec<u8>,
     to: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
-    let (count, part) = body.next(from)?;
-    let bytes = from.drain(..count);
-    match (part, &script) {
-        (Part::Size(None), Some(_)) => {}
-        (Part::Size(Some(size)), Some(text)) => {
-            if size == 0 {
-                to.extend(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes());
-                *script = None;
+    let (mut taken, mut result) = (0, Ok(()));
+    while taken < from.len() && to.len() < BUFFER && !body.is_complete() {
+        let (count, part) = match body.next(&from[taken..]) {
+            Ok(next) => next,
+            Err(malformed) => {
+                result = Err(malformed);
+                break;
             }
-            to.extend(format!("{size:x}\r\n").into_bytes());
+        };
+        match (part, &script) {
+            (Part::Size(None), Some(_)) => {}
+            (Part::Size(Some(size)), Some(text)) => {
+                if size == 0 {
+                    to.extend(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes());
+                    *script = None;
+                }
+                to.extend(format!("{size:x}\r\n").into_bytes());
+            }
+            _ => to.extend_from_slice(&from[taken..taken + count]),
         }
-        _ => to.extend(bytes),
+        taken += count;
     }
-    Ok(())
+    from.drain(..taken);
+    result
 }
 
 /// `script` as the response allows it.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::connection::{Backend, Connection, Port};
+use super::connection::{Connection, Port};
+use super::link::Backend;
 use super::{BUFFER, Told};
 
 /// How long no connection is accepted after that has failed: when files or memory are used up it fails at once again.
@@ -64,6 +65,12 @@ impl Holder {
         loop {
             let ready = self.wait();
             let now = Instant::now();
+            // Before the commands: what is given afterwards wakes again.
+            if ready.iter().any(|(source, _)| matches!(source, Source::Handle))
+                && let Ok(0) = self.wake.read(&mut scratch)
+            {
+                return;
+            }
             let mut changed = false;
             while let Ok(command) = self.commands.try_recv() {
                 self.obey(command, &mut scratch, now);
@@ -73,10 +80,7 @@ impl Holder {
             let mut touched = vec![changed; known];
             for (source, flags) in ready {
                 match source {
-                    Source::Handle => match self.wake.read(&mut scratch) {
-                        Ok(0) => return,
-                        Ok(_) | Err(_) => {}
-                    },
+                    Source::Handle => {}
                     Source::Listener(index) => self.accept(index, now),
                     Source::Client(index) => self.connections[index].client_ready(flags, &mut scratch),
                     Source::Link(index) => self.connections[index].link_ready(flags, &mut scratch, now),
@@ -154,7 +158,6 @@ impl Holder {
 
     /// Accepts what has come. What it has sent is read in the next round, after commands that were given before.
     fn accept(&mut self, listener: usize, now: Instant) {
-        self.pause = None;
         loop {
             match self.listeners[listener].accept() {
                 Ok((client, _)) => self.connections.extend(Connection::new(client)),
