@@ -207,6 +207,7 @@ impl Actor {
             }
             Input::Gone { pid } => {
                 self.processes.remove(&pid).into_iter().for_each(Running::finish);
+                self.port.iter().for_each(|port| port.close(pid));
                 input
             }
             input => input,

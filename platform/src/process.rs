@@ -110,7 +110,9 @@ pub fn hand_over(command: Command, listener: &TcpListener) -> io::Result<Command
             None => shell.env_remove(name),
         };
     }
-    command.get_current_dir().into_iter().for_each(|dir| drop(shell.current_dir(dir)));
+    if let Some(dir) = command.get_current_dir() {
+        shell.current_dir(dir);
+    }
     let fd = listener.as_raw_fd();
     occupy(FIRST_HANDED)?;
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed; dup2 and

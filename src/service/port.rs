@@ -97,6 +97,13 @@ impl Port {
         true
     }
 
+    /// The process `pid` is gone: whatever is still open to it is closed.
+    pub fn close(&self, pid: i32) {
+        if let Port::Forwarded { held, .. } = self {
+            held.close(pid);
+        }
+    }
+
     /// Has browsers show what a build complains of, until one succeeds.
     pub fn show(&self, event: &Event) {
         if let (Port::Forwarded { held, live_reload: true }, Event::Build { ok, failure, .. }) = (self, event)
