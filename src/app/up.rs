@@ -10,6 +10,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, after, select, unbounded};
+use hotwatch_platform::guard::{self, Guard};
 use hotwatch_platform::signal::Blocked;
 
 use super::cache::Cache;
@@ -48,6 +49,7 @@ pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -
     let cache = Cache::take(&config.root)?;
     check::refuse(&config, &debugged)?;
     let (tell, told) = record::channel();
+    let _guard = guard(&cache, &tell);
     let on_closed = events.clone();
     let log = Log::start(told, views(&config, global)?, move || drop(on_closed.send(Event::OutputClosed)));
 
@@ -57,6 +59,24 @@ pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -
         finish(&log, &heard);
     }
     result.map(|ending| if ending == Ending::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Starts the guard. Without one hotwatch does its work all the same.
+fn guard(cache: &Cache, tell: &Tell) -> Option<Guard> {
+    let of_guard = tell.clone();
+    let lost = |error: &io::Error| {
+        format!("there is no guard: {error}; services survive if hotwatch is killed with SIGKILL")
+    };
+    let on_word = move |told| {
+        let message = match told {
+            guard::Told::Replaced(pid) => format!("the guard was killed; another one watches now, PID {pid}"),
+            guard::Told::Lost(error) => lost(&error),
+        };
+        of_guard.notice(None, Level::Warning, message);
+    };
+    Guard::start(&cache.lock, &cache.dir, on_word)
+        .inspect_err(|error| tell.notice(None, Level::Warning, lost(error)))
+        .ok()
 }
 
 /// Waits until everything has been shown, but not longer than the user wants to, nor for a reader that does
