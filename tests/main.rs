@@ -8,6 +8,7 @@ mod builds;
 mod debugging;
 mod explain;
 mod graph;
+mod guard;
 mod init;
 mod input;
 mod limits;

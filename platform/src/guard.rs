@@ -29,7 +29,7 @@ pub use duty::{Duty, on_duty};
 const NAME: &str = "hw-guard";
 
 /// A guard that lived for less than this is not replaced: the next would fare no better.
-const LIFE: Duration = Duration::from_secs(1);
+const LIFE: Duration = Duration::from_millis(100);
 
 /// What becomes of the guard.
 #[derive(Debug)]
