@@ -50,7 +50,7 @@ fn runs_again(project: &Project) {
     up.until_event("ready", "api");
     let (status, _) = up.stop();
     assert_eq!(status.code(), Some(0));
-    assert_eq!(cached(project), [PathBuf::new(); 0]);
+    assert!(cached(project).is_empty());
 }
 
 /// The process id of the guard of `up`.
@@ -147,7 +147,7 @@ fn a_directory_that_was_left_is_cleaned() {
     assert!(!dir.join("services/api/tmp-1").exists());
     up.until_event("ready", "api");
     up.stop();
-    assert_eq!(cached(&project), [PathBuf::new(); 0]);
+    assert!(cached(&project).is_empty());
 }
 
 #[test]
@@ -241,5 +241,5 @@ fn a_terminal_that_closes_leaves_nothing() {
     drop(terminal);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     alive.all_gone();
-    assert_eq!(cached(&project), [PathBuf::new(); 0]);
+    assert!(cached(&project).is_empty());
 }
