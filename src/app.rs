@@ -1,7 +1,7 @@
 //! The verbs: what each does with the stages below.
 
 mod alone;
-mod cache;
+pub mod cache;
 pub mod check;
 mod debug;
 mod demo;
@@ -24,14 +24,19 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use clap::{CommandFactory, Parser};
-use hotwatch_platform::signal;
+use hotwatch_platform::{guard, signal};
 
 use crate::cli::{Cli, Color, Global, Up, Verb};
 use crate::config::{self, Config};
 use crate::error::Error;
 
-/// Runs the verb that the process's arguments name.
+/// Runs the verb that the process's arguments name; a guard has none.
 pub fn run() -> ExitCode {
+    if let Some(duty) = guard::on_duty() {
+        duty.serve();
+        cache::clear_after_duty();
+        return ExitCode::SUCCESS;
+    }
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => code,

@@ -3,9 +3,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use hotwatch_platform::watch::WatchError;
 
+use crate::app::cache::Holder;
 use crate::app::check::Finding;
 use crate::config::ConfigError;
 use crate::log::file::LogError;
@@ -29,8 +31,8 @@ pub enum Error {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n       "))]
     Checks(Vec<Finding>),
     /// Another hotwatch has this project.
-    #[error("`{}` is run by another hotwatch{}; stop that one first", project.display(), by(*.pid))]
-    Taken { project: PathBuf, pid: Option<i32> },
+    #[error("`{}` is run by another hotwatch{}; end that one with `hotwatch stop -C {0}`", project.display(), by(*.holder))]
+    Taken { project: PathBuf, holder: Option<Holder> },
     /// `init` finds a file where it would write one.
     #[error("`{}` exists and is not touched; edit it, or see with `hotwatch init --print` what would be written", .0.display())]
     Exists(PathBuf),
@@ -77,6 +79,6 @@ impl From<WatchError> for Error {
     }
 }
 
-fn by(pid: Option<i32>) -> String {
-    pid.map(|pid| format!(", PID {pid}")).unwrap_or_default()
+fn by(holder: Option<Holder>) -> String {
+    holder.map(|holder| format!(", {}", holder.described(SystemTime::now()))).unwrap_or_default()
 }

@@ -63,6 +63,7 @@ pub enum Told {
 /// A held port. Dropping it closes the port, ends every connection and joins the thread. Calls never block, and are
 /// obeyed in their order, each before any connection is read that becomes readable after it.
 pub struct Held {
+    #[cfg(test)]
     address: SocketAddr,
     commands: Sender<Command>,
     /// `None` only while it is dropped: its end ends the thread.
@@ -103,10 +104,17 @@ impl Held {
         };
         let thread = std::thread::Builder::new().name(format!("port {}", address.port()));
         let thread = Some(thread.spawn(move || holder.run())?);
-        Ok(Held { address, commands, wake: Some(wake), thread })
+        Ok(Held {
+            #[cfg(test)]
+            address,
+            commands,
+            wake: Some(wake),
+            thread,
+        })
     }
 
     /// Where it listens: the IPv4 address if there are two.
+    #[cfg(test)]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }

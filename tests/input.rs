@@ -146,7 +146,9 @@ fn a_second_hotwatch_on_the_same_project() {
     let project = Project::tiny(&["api"], "");
     let mut up = project.up();
     up.until_event("ready", "api");
-    refused(&project, &project.run(&["up"]), &format!("is run by another hotwatch, PID {}", up.child.id()));
+    let output = project.run(&["up"]);
+    refused(&project, &output, &format!("is run by another hotwatch, PID {}, since ", up.child.id()));
+    refused(&project, &output, &format!("hotwatch stop -C {}", project.root().display()));
     up.stop();
 }
 

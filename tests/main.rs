@@ -9,6 +9,7 @@ mod debugging;
 mod explain;
 mod faults;
 mod graph;
+mod guard;
 mod held;
 mod init;
 mod input;

@@ -5,9 +5,11 @@
 //! | [`watch::native`]: told of every change below a directory | `watch/linux.rs` (inotify) | `watch/macos.rs` (FSEvents) | [`watch::Watcher`], `watch/poll.rs`, `watch/fsevents.rs`, `watch/flags.rs` |
 //! | [`watch::mounts`]: which directories deliver no events | `/proc/self/mountinfo` | `statfs` | |
 //! | [`process`]: members of a process group or session, their states and ends | `/proc/PID/stat`, pidfd | `libproc`, kqueue | spawning, signalling, reaping |
+//! | [`guard`]: what is left when hotwatch is killed | also what has daemonised: PR_SET_CHILD_SUBREAPER, `/proc/PID/environ`, `/proc/PID/task/TID/children` | process groups and sessions | the guard's process and its line |
 //! | [`port`]: who listens on a TCP port | sock_diag, `/proc/PID/fd` | `lsof` | parsing of either |
 //! | [`dirs`]: the cache directory | `~/.cache` | `~/Library/Caches` | `XDG_CACHE_HOME` |
 //! | `terminal`: a new pseudo-terminal | `ptsname_r` | `TIOCPTYGNAME` | opening, its size |
+//! | [`clock`]: the time of day | | | `localtime_r` |
 //! | [`signal`]: termination signals as values | | | `sigwait` on a thread |
 //!
 //! This is the only crate of the workspace with `unsafe`; each block says why it is sound. Every
@@ -16,7 +18,9 @@
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("hotwatch runs on Linux and macOS");
 
+pub mod clock;
 pub mod dirs;
+pub mod guard;
 pub mod port;
 pub mod process;
 pub mod signal;

@@ -2,6 +2,9 @@
 //! as a group. A child that gives its own children groups of their own, as a debugger does, leads a session
 //! instead. The leader stays unreaped until its owner says that the group is done with; until then the system
 //! cannot give its id to another process, and afterwards nothing is signalled any more.
+//!
+//! What leaves its group (a daemon) still counts on Linux, if [`crate::guard`] has made this process the one that
+//! adopts it: it is found among the children by the mark in its environment.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,22 +13,24 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, killpg, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, kill, killpg, sigprocmask};
 use nix::unistd::{Pid, getpgid, getsid, setsid};
 
 use crate::terminal::Terminal;
 pub use nix::sys::signal::Signal;
 
+pub(crate) mod book;
 #[cfg(target_os = "linux")]
 #[path = "process/linux.rs"]
-mod os;
+pub(crate) mod os;
 #[cfg(target_os = "macos")]
 #[path = "process/macos.rs"]
-mod os;
+pub(crate) mod os;
 
 #[cfg(target_os = "linux")]
 pub(crate) use os::{pids, program};
@@ -36,15 +41,25 @@ const CONTROL: libc::c_ulong = libc::TIOCSCTTY as libc::c_ulong;
 /// A process group, or a session of several, whose leader is a child of ours.
 #[derive(Debug)]
 pub struct Group {
-    id: Pid,
-    span: Span,
+    members: Members,
+    /// Its number in the book.
+    number: u32,
     /// `None` once it has been reaped.
     leader: Mutex<Option<Child>>,
+    /// Whether SIGKILL was sent.
+    killed: AtomicBool,
+}
+
+/// All processes with the same leader, whose id this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Members {
+    pub(crate) id: i32,
+    pub(crate) span: Span,
 }
 
 /// What counts as belonging together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Span {
+pub(crate) enum Span {
     /// A process group.
     Group,
     /// All process groups of a session.
@@ -86,7 +101,7 @@ pub struct Started {
 }
 
 /// Starts `command` as the leader of a new process group, with no signal blocked: whoever waits for signals as
-/// [`crate::signal`] does blocks them in every thread, and children inherit that.
+/// [`crate::signal`] does blocks them in every thread, and children inherit that. A command can be started once.
 ///
 /// # Errors
 /// Those of [`Command::spawn`]: the program is missing or may not be run, or a limit is reached.
@@ -95,11 +110,8 @@ pub fn spawn(command: &mut Command) -> io::Result<Started> {
 }
 
 /// Hands `listener` to what `command` will start, as file descriptor 3, and says so in its environment, as
-/// sd_listen_fds(3) has it. `listener` has to outlive the command.
-///
-/// # Errors
-/// No file descriptor is left.
-pub fn hand_over(command: Command, listener: &TcpListener) -> io::Result<Command> {
+/// sd_listen_fds(3) has it. `listener` has to outlive the command, and [`reserve_descriptors`] to have been called.
+pub fn hand_over(command: &Command, listener: &TcpListener) -> Command {
     // Only a shell can name its own process, which is that of the program then.
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "LISTEN_PID=$$; export LISTEN_PID; exec \"$0\" \"$@\""]);
@@ -114,33 +126,33 @@ pub fn hand_over(command: Command, listener: &TcpListener) -> io::Result<Command
         shell.current_dir(dir);
     }
     let fd = listener.as_raw_fd();
-    occupy(FIRST_HANDED)?;
-    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed; dup2 and
-    // fcntl are (signal-safety(7)), and nothing is allocated. Descriptor 3 is one of ours, closed on exec, so
-    // nothing that the standard library needs for the start lies there.
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed; dup2 is
+    // (signal-safety(7)), and nothing is allocated. Descriptor 3 was reserved, so nothing lies there that the start
+    // needs.
     unsafe {
         shell.pre_exec(move || {
-            let result = match fd {
-                FIRST_HANDED => libc::fcntl(fd, libc::F_SETFD, 0),
-                fd => libc::dup2(fd, FIRST_HANDED),
-            };
-            if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+            if libc::dup2(fd, FIRST_HANDED) < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
         });
     }
-    Ok(shell)
+    shell
 }
 
 /// The first descriptor that is handed over.
 const FIRST_HANDED: i32 = 3;
 
-/// Makes sure that the descriptor `fd` is in use.
-fn occupy(fd: i32) -> io::Result<()> {
-    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
-    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: F_GETFD touches no memory.
-    while unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-        // The lowest one that is free.
-        held.push(File::open("/dev/null")?);
+/// Keeps the descriptor that is handed over from being used for anything else; to be called first of all.
+///
+/// # Errors
+/// No descriptor is left.
+pub fn reserve_descriptors() -> io::Result<()> {
+    // The lowest that is free.
+    let mut last = File::open("/dev/null")?;
+    while last.as_raw_fd() < FIRST_HANDED {
+        std::mem::forget(last);
+        last = File::open("/dev/null")?;
+    }
+    if last.as_raw_fd() == FIRST_HANDED {
+        std::mem::forget(last);
     }
     Ok(())
 }
@@ -172,8 +184,12 @@ fn spawn_leading(command: &mut Command, span: Span, on_terminal: bool) -> io::Re
     if span == Span::Group {
         command.process_group(0);
     }
+    let beginning = book::begin();
+    let number = beginning.number;
+    command.env(book::MARK, book::mark(number));
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed;
-    // sigprocmask and setsid are (signal-safety(7)), ioctl is a system call, and nothing is allocated.
+    // sigprocmask and setsid are (signal-safety(7)), those of `tell_from_leader` too, ioctl is a system call, and
+    // nothing is allocated.
     unsafe {
         command.pre_exec(move || {
             if span == Span::Session {
@@ -182,37 +198,34 @@ fn spawn_leading(command: &mut Command, span: Span, on_terminal: bool) -> io::Re
             if on_terminal && libc::ioctl(libc::STDIN_FILENO, CONTROL, 0) < 0 {
                 return Err(io::Error::last_os_error());
             }
+            book::tell_from_leader(number, span)?;
             Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
         });
     }
-    let mut leader = command.spawn()?;
-    let id = Pid::from_raw(i32::try_from(leader.id()).expect("process ids fit in pid_t"));
+    let mut leader = match command.spawn() {
+        Ok(leader) => leader,
+        Err(error) => {
+            beginning.failed();
+            return Err(error);
+        }
+    };
+    let members = Members { id: i32::try_from(leader.id()).expect("process ids fit in pid_t"), span };
+    beginning.done(members);
     let (stdout, stderr) = (leader.stdout.take(), leader.stderr.take());
-    Ok(Started {
-        group: Group { id, span, leader: Mutex::new(Some(leader)) },
-        stdout,
-        stderr,
-        terminal: None,
-    })
+    let (leader, killed) = (Mutex::new(Some(leader)), AtomicBool::new(false));
+    Ok(Started { group: Group { members, number, leader, killed }, stdout, stderr, terminal: None })
 }
 
-impl Group {
-    /// The process id of the leader, which is the id of the group.
-    pub fn id(&self) -> i32 {
-        self.id.as_raw()
-    }
+/// Whether the process `pid` is there and no zombie.
+pub fn runs(pid: i32) -> bool {
+    os::runs(pid)
+}
 
-    /// Sends `signal` to every process of the group. A group that is gone is no error.
-    ///
-    /// # Errors
-    /// The group holds only processes that may not be signalled (another user's).
-    pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
-        if leader.is_none() {
-            return Ok(());
-        }
+impl Members {
+    /// Sends `signal` to each of them. That none is left is no error.
+    pub(crate) fn signal(self, signal: Signal) -> io::Result<()> {
         // The leader's first: once that is killed it starts no more.
-        let result = killpg(self.id, signal);
+        let result = killpg(Pid::from_raw(self.id), signal);
         self.signal_below(signal);
         match result {
             // macOS answers EPERM when only zombies are left.
@@ -222,16 +235,9 @@ impl Group {
         }
     }
 
-    /// Sends `signal` to what the leader of a session has put into groups of their own: to what a debugger runs,
-    /// not to the debugger. False if there is no such group.
-    pub fn signal_inner(&self, signal: Signal) -> bool {
-        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
-        leader.is_some() && self.signal_below(signal)
-    }
-
     /// As long as the leader is not reaped the session's id stays its own, and so do those of its groups while
     /// they have members: only one that ends between the two system calls could be mistaken for another.
-    fn signal_below(&self, signal: Signal) -> bool {
+    fn signal_below(self, signal: Signal) -> bool {
         let mut signalled = BTreeSet::new();
         // Again, for those that were made meanwhile.
         while let Some(&group) = self.inner().difference(&signalled).next() {
@@ -243,12 +249,78 @@ impl Group {
     }
 
     /// The ids of the session's groups but for the leader's; none where the leader leads a group only.
-    pub fn inner(&self) -> BTreeSet<i32> {
+    fn inner(self) -> BTreeSet<i32> {
         if self.span == Span::Group {
             return BTreeSet::new();
         }
-        let group = |pid| getpgid(Some(Pid::from_raw(pid))).ok().filter(|&group| group != self.id);
-        self.alive().into_iter().filter_map(group).map(Pid::as_raw).collect()
+        let group = |pid| getpgid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw);
+        self.alive().into_iter().filter_map(group).filter(|&group| group != self.id).collect()
+    }
+
+    /// Those that still run.
+    pub(crate) fn alive(self) -> Vec<i32> {
+        let mut pids = os::members(self.id, self.span);
+        pids.retain(|&pid| self.contain(pid) && os::runs(pid));
+        pids
+    }
+
+    fn contain(self, pid: i32) -> bool {
+        let pid = Some(Pid::from_raw(pid));
+        let leader = match self.span {
+            Span::Group => getpgid(pid),
+            Span::Session => getsid(pid),
+        };
+        leader.is_ok_and(|leader| leader.as_raw() == self.id)
+    }
+}
+
+impl Group {
+    /// The process id of the leader, which is the id of the group.
+    pub fn id(&self) -> i32 {
+        self.members.id
+    }
+
+    /// Sends `signal` to every process of the group, and to what has left it. A group that is gone is no error.
+    ///
+    /// # Errors
+    /// The group holds only processes that may not be signalled (another user's).
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        if leader.is_none() {
+            return Ok(());
+        }
+        self.killed.fetch_or(signal == Signal::SIGKILL, Ordering::AcqRel);
+        // Before: what a leader that ends leaves behind is harder to find.
+        let mut strays = self.strays();
+        let result = self.members.signal(signal);
+        strays.extend(self.strays());
+        signal_each(&strays, signal);
+        result
+    }
+
+    /// Sends `signal` to what the leader of a session has put into groups of their own: to what a debugger runs,
+    /// not to the debugger. False if there is no such group.
+    pub fn signal_inner(&self, signal: Signal) -> bool {
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        leader.is_some() && self.members.signal_below(signal)
+    }
+
+    /// The ids of the session's groups but for the leader's; none where the leader leads a group only.
+    pub fn inner(&self) -> BTreeSet<i32> {
+        self.members.inner()
+    }
+
+    /// What was started in the group, has left it and still runs.
+    fn strays(&self) -> BTreeSet<i32> {
+        let mut strays = os::below(self.id());
+        for root in os::adopted() {
+            if os::is_marked(root, &|mark| mark == book::mark(self.number)) {
+                strays.extend(os::below(root));
+                strays.insert(root);
+            }
+        }
+        strays.retain(|&pid| !self.members.contain(pid) && os::runs(pid));
+        strays
     }
 
     /// Blocks until the process `pid` of the group, which need not be our child, has ended, at most for
@@ -285,22 +357,23 @@ impl Group {
         }
     }
 
-    /// The group's processes that still run. Zombies do not count: under a PID 1 that never reaps they would
-    /// keep the group alive for ever.
+    /// The group's processes that still run, and those that have left it. Zombies do not count: under a PID 1
+    /// that never reaps they would keep the group alive for ever. What has appeared since the group was killed is
+    /// killed here.
     pub fn alive(&self) -> Vec<i32> {
-        let mut pids = os::members(self.id, self.span);
-        pids.retain(|&pid| self.contains(pid) && os::runs(pid));
+        let mut pids = self.members.alive();
+        // Later than the members: one that leaves meanwhile is among these.
+        let strays = self.strays();
+        if self.killed.load(Ordering::Acquire) {
+            signal_each(&strays, Signal::SIGKILL);
+        }
+        pids.extend(strays);
         pids
     }
 
     /// Whether `pid` belongs to the group.
     pub fn contains(&self, pid: i32) -> bool {
-        let pid = Some(Pid::from_raw(pid));
-        let leader = match self.span {
-            Span::Group => getpgid(pid),
-            Span::Session => getsid(pid),
-        };
-        leader == Ok(self.id)
+        self.members.contain(pid)
     }
 
     /// Collects the leader once it has ended, after which the group's id may be used again by the system and
@@ -311,9 +384,19 @@ impl Group {
     pub fn reap(&self) -> io::Result<Exit> {
         let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner).take();
         match leader {
-            Some(mut leader) => Ok(leader.wait()?.into()),
+            Some(mut leader) => {
+                book::over(self.number);
+                Ok(leader.wait()?.into())
+            }
             None => Err(Errno::ECHILD.into()),
         }
+    }
+}
+
+/// Sends `signal` to each of `pids`; who has ended meanwhile needs none.
+pub(crate) fn signal_each(pids: &BTreeSet<i32>, signal: Signal) {
+    for &pid in pids {
+        let _ = kill(Pid::from_raw(pid), signal);
     }
 }
 

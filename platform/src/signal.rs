@@ -1,5 +1,5 @@
 //! Termination signals as values: they are blocked for the whole process, and one thread waits for them with
-//! `sigwait`, so no code ever runs in a signal handler.
+//! `sigwait`, so no code ever runs in a signal handler. The same thread collects adopted children that have ended.
 
 use std::io;
 use std::os::unix::thread::JoinHandleExt;
@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 
 use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::{SigSet, Signal};
+
+use crate::process::os;
 
 /// What asked the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +40,8 @@ pub struct Blocked {
 /// # Errors
 /// Those of pthread_sigmask(3); none is known for this use.
 pub fn block() -> io::Result<Blocked> {
-    let set = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, CLOSE]
-        .into_iter()
-        .collect::<SigSet>();
+    let ends = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+    let set = ends.into_iter().chain([Signal::SIGCHLD, CLOSE]).collect::<SigSet>();
     set.thread_block()?;
     Ok(Blocked { set })
 }
@@ -60,6 +61,7 @@ impl Blocked {
                     Signal::SIGTERM => tell(Termination::Terminate),
                     Signal::SIGHUP => tell(Termination::Hangup),
                     Signal::SIGQUIT => tell(Termination::Quit),
+                    Signal::SIGCHLD => os::reap_adopted(),
                     _ if closed.load(Ordering::Acquire) => break,
                     _ => {}
                 }

@@ -10,6 +10,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, after, select, unbounded};
+use hotwatch_platform::guard::{self, Guard};
+use hotwatch_platform::process::reserve_descriptors;
 use hotwatch_platform::signal::Blocked;
 
 use super::cache::Cache;
@@ -38,6 +40,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs `config`, the services that `debug` names under a debugger, until a signal ends it.
 pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
+    reserve_descriptors().map_err(Error::io("open `/dev/null`"))?;
     let debugged = debug::debugged(&config, debug)?;
     let (events, heard) = unbounded();
     let on_signal = events.clone();
@@ -49,6 +52,7 @@ pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -
     check::refuse(&config, &debugged)?;
     let views = views(&config, global)?;
     let (tell, told) = record::channel(&["the disk of the log files", "the reader of hotwatch's output"]);
+    let _guard = guard(&cache, &tell);
     let on_closed = events.clone();
     let views = told.into_iter().zip(views).collect();
     let log = Log::start(views, &tell, move || drop(on_closed.send(Event::OutputClosed)));
@@ -59,6 +63,24 @@ pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -
         finish(&log, &heard);
     }
     result.map(|ending| if ending == Ending::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Starts the guard. Without one hotwatch does its work all the same.
+fn guard(cache: &Cache, tell: &Tell) -> Option<Guard> {
+    let of_guard = tell.clone();
+    let lost = |error: &io::Error| {
+        format!("there is no guard: {error}; services survive if hotwatch is killed with SIGKILL")
+    };
+    let on_word = move |told| {
+        let message = match told {
+            guard::Told::Replaced(pid) => format!("the guard was killed; another one watches now, PID {pid}"),
+            guard::Told::Lost(error) => lost(&error),
+        };
+        of_guard.notice(None, Level::Warning, message);
+    };
+    Guard::start(&cache.lock, &cache.dir, on_word)
+        .inspect_err(|error| tell.notice(None, Level::Warning, lost(error)))
+        .ok()
 }
 
 /// Waits until everything has been shown, but not longer than the user wants to, nor for a reader that does

@@ -65,7 +65,7 @@ impl Running {
         let mut command = Command::new(program);
         command.args(args).args(&service.args).current_dir(&service.dir).envs(&service.env);
         if let Given::Socket(listener) = given {
-            command = process::hand_over(command, listener).map_err(describe)?;
+            command = process::hand_over(&command, listener);
         }
         let started = spawn(&mut command, service.pty, debugger.is_some()).map_err(describe)?;
         let group = Arc::new(started.group);

@@ -1,39 +1,141 @@
 //! Processes as `/proc` shows them, and their end by pidfd_open(2).
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::Pid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{Pid, getpgid, getpgrp, getpid};
 
-use super::Span;
+use super::{Span, book};
 
 /// Where pidfd_open is missing (before Linux 5.3), how often to look whether a process has ended.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The name of the program that `pid` runs, as far as it can be told.
 pub(crate) fn program(pid: i32) -> Option<String> {
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(name.trim_end().to_owned())
 }
 
 /// Every process id of the system.
 pub(crate) fn pids() -> impl Iterator<Item = i32> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// The processes of a group or session, and possibly others.
-pub(super) fn members(_: Pid, _: Span) -> Vec<i32> {
+pub(super) fn members(_: i32, _: Span) -> Vec<i32> {
     pids().collect()
 }
 
-/// Whether `pid` is there and no zombie. The state follows the command name, which is in parentheses and may
-/// itself hold parentheses (proc_pid_stat(5)).
+/// Whether `pid` is there and no zombie.
 pub(super) fn runs(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+    stat(pid, 0).is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
+}
+
+/// When `pid` was started, in ticks since the system was; two processes with one id differ in it.
+pub(crate) fn start_time(pid: i32) -> Option<u64> {
+    stat(pid, 19)?.parse().ok()
+}
+
+/// A field of `/proc/PID/stat`, counted from the state. That follows the command name, which is in parentheses and
+/// may itself hold parentheses (proc_pid_stat(5)).
+fn stat(pid: i32, field: usize) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split_whitespace().nth(field).map(str::to_owned)
+}
+
+/// The children that other threads or processes have left to this process. All of them are children of its first
+/// thread (`find_new_reaper` in the kernel's `exit.c`), as are those that it has started itself.
+pub(super) fn adopted() -> Vec<i32> {
+    let pid = getpid();
+    children(Path::new(&format!("/proc/{pid}/task/{pid}/children")))
+}
+
+/// The children of a thread. A child that ends meanwhile may hide another (proc_tid_children(5)), so it is read until
+/// it says the same twice. A kernel without `CONFIG_PROC_CHILDREN` tells of none.
+fn children(of: &Path) -> Vec<i32> {
+    let read = || fs::read_to_string(of).unwrap_or_default();
+    let mut text = read();
+    loop {
+        let again = read();
+        if again == text {
+            return text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        }
+        text = again;
+    }
+}
+
+/// All that `pid` has started, and what that has started in turn, but for what was left behind by its parent.
+pub(crate) fn below(pid: i32) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    let mut todo = vec![pid];
+    while let Some(pid) = todo.pop() {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let below = threads.flat_map(|thread| children(&thread.path().join("children")));
+        todo.extend(below.filter(|&child| found.insert(child)));
+    }
+    found
+}
+
+/// Whether the mark in the environment of `pid` is one that `fits`. Other users' are not told.
+pub(crate) fn is_marked(pid: i32, fits: &dyn Fn(&str) -> bool) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let value = |variable: &[u8]| {
+        let value = variable.strip_prefix(book::MARK.as_bytes())?.strip_prefix(b"=")?;
+        Some(fits(std::str::from_utf8(value).ok()?))
+    };
+    environment.split(|&byte| byte == 0).any(|variable| value(variable) == Some(true))
+}
+
+/// All processes of the system with such a mark, and what they have started.
+pub(crate) fn marked(fits: &dyn Fn(&str) -> bool) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    for pid in pids().filter(|&pid| is_marked(pid, fits)) {
+        found.extend(below(pid));
+        found.insert(pid);
+    }
+    found
+}
+
+/// Makes this process the one that adopts what daemonises below it (PR_SET_CHILD_SUBREAPER, prctl(2)).
+pub(crate) fn adopt() -> nix::Result<()> {
+    nix::sys::prctl::set_child_subreaper(true)
+}
+
+/// Collects adopted children that have ended. Those that were started here are left to whoever waits for them: they
+/// are in the book, or in this process's own group.
+pub(crate) fn reap_adopted() {
+    book::while_nothing_starts(|| {
+        for pid in adopted().into_iter().filter(|&pid| is_adopted(pid) && !runs(pid)) {
+            let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+        }
+    });
+}
+
+/// The adopted children that still run.
+pub(crate) fn running_adopted() -> BTreeSet<i32> {
+    adopted().into_iter().filter(|&pid| is_adopted(pid) && runs(pid)).collect()
+}
+
+fn is_adopted(pid: i32) -> bool {
+    !book::knows(pid) && getpgid(Some(Pid::from_raw(pid))).is_ok_and(|group| group != getpgrp())
+}
+
+/// The program that runs here, even if its file was replaced.
+pub(crate) fn own_program() -> std::io::Result<PathBuf> {
+    Ok(PathBuf::from("/proc/self/exe"))
+}
+
+/// Gives this process a name of its own in the lists of processes.
+pub(crate) fn set_name(name: &std::ffi::CStr) {
+    // The name is only for people.
+    let _ = nix::sys::prctl::set_name(name);
 }
 
 /// Waits for the end of `pid`, at most for `longest`. `is_it` says whether the process of this id is still the

@@ -1,21 +1,21 @@
 //! Processes as `libproc` tells of them, and their end by kqueue(2).
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Span;
 use nix::libc::{time_t, timespec};
 use nix::sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue};
-use nix::unistd::Pid;
-
-use super::Span;
 
 /// The processes of a group or session, and possibly others.
-pub(super) fn members(id: Pid, span: Span) -> Vec<i32> {
+pub(super) fn members(id: i32, span: Span) -> Vec<i32> {
     let mut pids = vec![0i32; 16 * 1024];
     let bytes = i32::try_from(size_of_val(pids.as_slice())).expect("64 KiB");
     // SAFETY: the buffer is valid for writes of `bytes` bytes; the calls return how many ids they wrote.
     let count = unsafe {
         match span {
-            Span::Group => libc::proc_listpgrppids(id.as_raw(), pids.as_mut_ptr().cast(), bytes),
+            Span::Group => libc::proc_listpgrppids(id, pids.as_mut_ptr().cast(), bytes),
             Span::Session => libc::proc_listallpids(pids.as_mut_ptr().cast(), bytes),
         }
     };
@@ -26,15 +26,65 @@ pub(super) fn members(id: Pid, span: Span) -> Vec<i32> {
 
 /// Whether `pid` is there and no zombie.
 pub(super) fn runs(pid: i32) -> bool {
+    info(pid).is_some_and(|info| info.pbi_status != libc::SZOMB)
+}
+
+/// When `pid` was started, in microseconds since 1970; two processes with one id differ in it.
+pub(crate) fn start_time(pid: i32) -> Option<u64> {
+    info(pid).map(|info| info.pbi_start_tvsec * 1_000_000 + info.pbi_start_tvusec)
+}
+
+fn info(pid: i32) -> Option<libc::proc_bsdinfo> {
     let mut info = std::mem::MaybeUninit::<libc::proc_bsdinfo>::zeroed();
     let size = i32::try_from(size_of::<libc::proc_bsdinfo>()).expect("a small struct");
     // SAFETY: the buffer is valid for writes of `size` bytes, and a zeroed proc_bsdinfo is a valid one. A
     // process that is gone, or a zombie, is answered with fewer bytes.
     unsafe {
         let wrote = libc::proc_pidinfo(pid, libc::PROC_PIDTBSDINFO, 0, info.as_mut_ptr().cast(), size);
-        wrote == size && info.assume_init().pbi_status != libc::SZOMB
+        (wrote == size).then(|| info.assume_init())
     }
 }
+
+/// None: launchd adopts what daemonises.
+pub(super) fn adopted() -> Vec<i32> {
+    Vec::new()
+}
+
+/// None that could be told from the members of its group.
+pub(crate) fn below(_: i32) -> BTreeSet<i32> {
+    BTreeSet::new()
+}
+
+/// False: environments of other processes are not told reliably.
+pub(crate) fn is_marked(_: i32, _: &dyn Fn(&str) -> bool) -> bool {
+    false
+}
+
+/// None, for the same reason.
+pub(crate) fn marked(_: &dyn Fn(&str) -> bool) -> BTreeSet<i32> {
+    BTreeSet::new()
+}
+
+/// Does nothing: only launchd adopts.
+pub(crate) fn adopt() -> nix::Result<()> {
+    Ok(())
+}
+
+/// Does nothing, since nothing is adopted.
+pub(crate) fn reap_adopted() {}
+
+/// None.
+pub(crate) fn running_adopted() -> BTreeSet<i32> {
+    BTreeSet::new()
+}
+
+/// The program that runs here.
+pub(crate) fn own_program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// Does nothing: the name is that of the program's file.
+pub(crate) fn set_name(_: &std::ffi::CStr) {}
 
 /// Waits for the end of `pid`, at most for `longest`. `is_it` says whether the process of this id is still the
 /// one that is meant.
