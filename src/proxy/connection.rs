@@ -111,7 +111,7 @@ impl Connection {
             _ => None,
         };
         let wait = self.wait.filter(|_| matches!(self.stage, Stage::Opening { .. } | Stage::Pending { .. }));
-        let patience = wait.map(|wait| wait.since + port.patience);
+        let patience = wait.and_then(|wait| wait.since.checked_add(port.patience));
         let retry = wait.filter(|_| self.link.is_none() && port.current.is_some());
         [own, patience, retry.and_then(|wait| wait.retry)].into_iter().flatten().min()
     }
@@ -375,7 +375,7 @@ impl Connection {
     }
 
     fn is_out_of_patience(&self, port: &Port, now: Instant) -> bool {
-        self.wait.is_some_and(|wait| wait.since + port.patience <= now)
+        self.wait.is_some_and(|wait| now.duration_since(wait.since) >= port.patience)
     }
 
     /// Ends what is open to a process that will not end it.

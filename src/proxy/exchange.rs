@@ -4,7 +4,7 @@
 
 use super::BUFFER;
 use super::chunked::{Malformed, Part};
-use super::http1::{self, Body, Meaning, Request, Script};
+use super::http1::{self, Body, Meaning, Request, Response, Script};
 
 /// A request that was sent to a service.
 #[derive(Debug)]
@@ -95,18 +95,7 @@ impl Exchange {
                                 to.extend(head);
                                 return Progress::Tunnel;
                             }
-                            Meaning::Final => {
-                                self.persistent &= response.persistent;
-                                let script =
-                                    self.script.take().and_then(|script| tag(&script, &response.script));
-                                match (response.body, &script) {
-                                    (Body::Length(length), Some(script)) => {
-                                        to.extend(http1::with_length(&head, length + script.len() as u64));
-                                    }
-                                    _ => to.extend(head),
-                                }
-                                self.reply = Reply::Body(response.body, script);
-                            }
+                            Meaning::Final => self.begin_body(&response, head, to),
                         }
                     }
                     // What is not understood is passed on until the connection ends, so nothing can be mistaken.
@@ -137,6 +126,19 @@ impl Exchange {
                 _ => return Progress::Going,
             }
         }
+    }
+
+    /// Moves the head of the response, which tells the length of what will be behind it.
+    fn begin_body(&mut self, response: &Response, head: Vec<u8>, to: &mut Vec<u8>) {
+        self.persistent &= response.persistent;
+        let script = self.script.take().and_then(|script| tag(&script, &response.script));
+        match (response.body, &script) {
+            (Body::Length(length), Some(script)) => {
+                to.extend(http1::with_length(&head, length.saturating_add(script.len() as u64)));
+            }
+            _ => to.extend(head),
+        }
+        self.reply = Reply::Body(response.body, script);
     }
 }
 

@@ -25,9 +25,13 @@ pub struct Backend {
 /// A connection to a process of the service.
 #[derive(Debug)]
 pub struct Link {
+    /// The process id.
     pub id: i32,
+    /// The socket.
     pub side: Side,
+    /// Connecting has come to its end.
     pub connected: bool,
+    /// When it began to connect.
     pub since: Instant,
     /// Nothing was sent on it. Each request gets a connection that is.
     pub fresh: bool,
@@ -37,6 +41,9 @@ pub struct Link {
 
 impl Link {
     /// Begins to connect to `backend`.
+    ///
+    /// # Errors
+    /// The system has no socket left, or knows at once that nobody listens.
     pub fn connect(backend: Backend, now: Instant) -> io::Result<Link> {
         let socket = Socket::new(Domain::for_address(backend.address), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -50,6 +57,7 @@ impl Link {
         Ok(Link { id: backend.id, side, connected: false, since: now, fresh: true, failed: false })
     }
 
+    /// The socket, and what to wait for.
     pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         let interest = self.side.interest();
         if self.connected { interest } else { interest.map(|(socket, _)| (socket, PollFlags::POLLOUT)) }
