@@ -6,7 +6,10 @@
 //! | [`watch::mounts`]: which directories deliver no events | `/proc/self/mountinfo` | `statfs` | |
 //! | [`process`]: members of a process group or session, their states and ends | `/proc/PID/stat`, pidfd | `libproc`, kqueue | spawning, signalling, reaping |
 //! | [`port`]: who listens on a TCP port | sock_diag, `/proc/PID/fd` | `lsof` | parsing of either |
-//! | [`dirs`]: the cache directory | `~/.cache` | `~/Library/Caches` | `XDG_CACHE_HOME` |
+//! | [`process::usage`]: memory and processor time of groups | `/proc/PID/stat` | `libproc` | |
+//! | [`peer`]: whose process is at the other end of a Unix socket | SO_PEERCRED | `getpeereid` | |
+//! | [`dirs`]: the cache directory, the directory of sockets | `~/.cache` | `~/Library/Caches` | `XDG_CACHE_HOME`, `XDG_RUNTIME_DIR` |
+//! | [`terminal`]: single keys | | | termios(3) |
 //! | [`signal`]: termination signals as values | | | `sigwait` on a thread |
 //!
 //! This is the only crate of the workspace with `unsafe`; each block says why it is sound. Every
@@ -16,9 +19,11 @@
 compile_error!("hotwatch runs on Linux and macOS");
 
 pub mod dirs;
+pub mod peer;
 pub mod port;
 pub mod process;
 pub mod signal;
+pub mod terminal;
 pub mod watch;
 
 /// The operating system's name as users know it, for messages.
