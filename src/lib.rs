@@ -34,7 +34,10 @@ mod go;
 mod service;
 
 // Telling.
+mod control;
+mod keys;
 mod log;
+mod snapshot;
 
 // Top.
 mod app;

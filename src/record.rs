@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::name::Name;
 
@@ -70,6 +70,14 @@ pub enum Event {
     },
     /// A process was stopped by hotwatch, and nothing of its group is left.
     Stopped { pid: i32 },
+    /// The user asked for it: `restart`, `stop`, `start` or `build`.
+    Asked { what: &'static str },
+    /// Nothing is under way with the service any more: no build, no start, no stop.
+    Settled,
+    /// The user asked for saves to wait.
+    Paused,
+    /// Saves count again, and so do those that were made meanwhile.
+    Resumed,
     /// Something else worth telling.
     Notice { level: Level, message: String },
 }
@@ -104,7 +112,7 @@ pub struct Diagnostic {
 }
 
 /// Where the time of a restart went, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// For the save to be complete, for a free slot, for the cooldown.
     pub wait_ms: u64,

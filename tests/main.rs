@@ -5,6 +5,8 @@
 
 mod architecture;
 mod builds;
+mod control;
+mod console;
 mod debugging;
 mod explain;
 mod graph;

@@ -14,9 +14,10 @@ use super::reload::{self, How};
 use super::saves::Saves;
 use super::up;
 use crate::config::{self, Config};
+use crate::control::Command;
 use crate::name::Name;
-use crate::record::{Level, Tell};
-use crate::service::{Input, Report, Service};
+use crate::record::{Event as Fact, Level, Tell};
+use crate::service::{Ask, Input, Report, Service};
 use crate::watch::{Told, Watch};
 
 /// How long services that were killed may take to be gone before hotwatch ends without them.
@@ -40,6 +41,8 @@ pub enum Event {
     Signal(Termination),
     /// The go command has answered; the number is that of the configuration.
     Listed(u64, Listed),
+    /// The user asks for something, from the console or another one.
+    Control(Command),
     /// Nobody reads what is written any more.
     OutputClosed,
 }
@@ -90,6 +93,7 @@ enum Phase {
 impl Supervisor {
     /// The loop for `config`; its services are started here.
     pub fn new(config: Config, saves: Saves, watch: Watch, means: Means) -> Supervisor {
+        means.introduce(&config);
         Supervisor {
             saves,
             watch,
@@ -126,6 +130,8 @@ impl Supervisor {
                         self.saves.listed(listed, &self.watch, &self.services);
                     }
                     Ok(Event::Listed(..)) => {}
+                    Ok(Event::Control(command)) if self.phase == Phase::Running => self.control(command),
+                    Ok(Event::Control(_)) => {}
                     Ok(Event::OutputClosed) if self.phase == Phase::Running => self.stop(),
                     Ok(Event::OutputClosed) => {}
                     Err(_) => unreachable!("the loop itself holds a sender"),
@@ -250,7 +256,54 @@ impl Supervisor {
             service.send(Input::Stop);
             self.leaving.push(service);
         }
+        self.means.introduce(&new);
         (self.order, self.config) = (order, new);
+    }
+
+    fn control(&mut self, command: Command) {
+        match command {
+            Command::Ask(ask, names) => self.ask(ask, &names),
+            Command::Pause => {
+                self.saves.pause();
+                self.tell.fact(None, Fact::Paused);
+            }
+            Command::Resume => {
+                self.saves.resume(Instant::now());
+                self.tell.fact(None, Fact::Resumed);
+            }
+            Command::End => {
+                self.tell.notice(None, Level::Info, "stopping, as asked");
+                self.stop();
+            }
+        }
+    }
+
+    /// Asks services for something. Those that are no longer there were so when the user asked.
+    fn ask(&mut self, ask: Ask, names: &[Name]) {
+        let index = |name| self.services.iter().position(|service| service.name() == name);
+        let services: BTreeSet<usize> = names.iter().filter_map(index).collect();
+        if ask != Ask::Stop {
+            self.order
+                .reload(&services)
+                .into_iter()
+                .for_each(|held| self.services[held].send(Input::Hold(true)));
+        }
+        let what = match ask {
+            Ask::Restart => "restart",
+            Ask::Stop => "stop",
+            Ask::Start => "start",
+            Ask::Build => "build",
+        };
+        for index in services {
+            let service = &self.services[index];
+            self.tell.fact(Some(service.name()), Fact::Asked { what });
+            service.send(Input::Ask(ask));
+            if ask == Ask::Stop {
+                // Whoever waits for it does so no longer.
+                self.order.report(index, Report::Failed);
+            }
+        }
+        self.launch();
     }
 
     fn report(&mut self, name: &Name, round: u64, report: Report) {
@@ -264,6 +317,8 @@ impl Supervisor {
             return;
         };
         if report == Report::Settled {
+            // After all that the service has told of it.
+            self.tell.fact(Some(name), Fact::Settled);
             return self
                 .order
                 .settled(index)

@@ -10,6 +10,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, after, select, unbounded};
+use hotwatch_platform::dirs;
 use hotwatch_platform::signal::Blocked;
 
 use super::cache::Cache;
@@ -17,16 +18,17 @@ use super::debug;
 use super::means::Means;
 use super::saves::Saves;
 use super::supervisor::{Ending, Event, Supervisor};
-use super::{check, colored};
+use super::{check, colored, console};
 use crate::classify::is_go_source;
 use crate::cli::Global;
 use crate::config::{self, Config, Globs};
+use crate::control::{Hub, Place, Server};
 use crate::error::Error;
 use crate::go;
 use crate::go::slots::Slots;
 use crate::log::file::LogFiles;
 use crate::log::json::Json;
-use crate::log::terminal::Terminal;
+use crate::log::terminal::{Filter, Terminal};
 use crate::log::{Log, View};
 use crate::plan::Plan;
 use crate::record::{self, Level, Tell};
@@ -41,6 +43,11 @@ pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -
     let debugged = debug::debugged(&config, debug)?;
     let (events, heard) = unbounded();
     let on_signal = events.clone();
+    let keyboard = console::keyboard(global).map_err(Error::io("open a pipe"))?;
+    let signals = match &keyboard {
+        Some(keyboard) => signals.with_keyboard(keyboard.clone()).map_err(Error::io("block signals"))?,
+        None => signals,
+    };
     let _listener = signals
         .listen(move |signal| drop(on_signal.send(Event::Signal(signal))))
         .map_err(Error::io("start a thread"))?;
@@ -49,14 +56,30 @@ pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -
     check::refuse(&config, &debugged)?;
     let (tell, told) = record::channel();
     let on_closed = events.clone();
-    let log = Log::start(told, views(&config, global)?, move || drop(on_closed.send(Event::OutputClosed)));
+    let (hub, filter) = (Hub::default(), Filter::default());
+    let views = views(&config, global, &hub, &filter)?;
+    let log = Log::start(told, views, move || drop(on_closed.send(Event::OutputClosed)));
+    let console = keyboard.map(|keyboard| console::start(&keyboard, global.color, &hub, filter, &events));
+    let _console = console.transpose().map_err(Error::io("start a thread"))?;
 
-    let result = run(config, debugged, &cache, &tell, &events, &heard);
+    let result = run(config, debugged, &cache, &tell, &hub, &events, &heard);
     tell.end();
-    if !matches!(result, Ok(Ending::Killed)) {
+    if !matches!(result, Ok((Ending::Killed, _))) {
         finish(&log, &heard);
     }
-    result.map(|ending| if ending == Ending::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    // The connections end with the last records, not before.
+    result
+        .map(|(ending, _server)| if ending == Ending::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Lets other processes of the same user control this one.
+fn listen(project: PathBuf, cache: &Cache, hub: &Hub, events: &Sender<Event>) -> Result<Server, String> {
+    let place = Place::take(&dirs::runtime(), &cache.socket_name()).map_err(|error| error.to_string())?;
+    cache.announce(place.path()).map_err(|error| error.to_string())?;
+    let events = events.clone();
+    // The loop outlives its control.
+    let command = move |command| drop(events.send(Event::Control(command)));
+    Server::start(place, project, hub.clone(), command).map_err(|error| error.to_string())
 }
 
 /// Waits until everything has been shown, but not longer than the user wants to, nor for a reader that does
@@ -77,15 +100,17 @@ fn run(
     debugged: debug::Debugged,
     cache: &Cache,
     tell: &Tell,
+    hub: &Hub,
     events: &Sender<Event>,
     heard: &Receiver<Event>,
-) -> Result<Ending, Error> {
+) -> Result<(Ending, Option<Server>), Error> {
     let means = Means {
         cache: cache.dir.join("services"),
         slots: Slots::new(available_parallelism().map_or(2, usize::from)),
         goflags: go::flags(),
         debugged,
         tell: tell.clone(),
+        hub: hub.clone(),
         events: events.clone(),
     };
     let lister = means.lister(&config, 0);
@@ -93,18 +118,22 @@ fn run(
     let watch = Watch::start(watched(&config))?;
     let mut known = Known::default();
     let Some(summary) = read_all(watch.telling(), heard, &mut known, &plan, tell)? else {
-        return Ok(Ending::Stopped);
+        return Ok((Ending::Stopped, None));
     };
     check::warnings(&config).into_iter().for_each(|warning| tell.notice(None, Level::Warning, warning));
     summary.links.iter().for_each(|(link, target)| plan.add_link(link, target));
     let saves = Saves::new(&config, known, plan, lister, summary.directories, tell.clone());
+    let root = config.root.clone();
     let mut supervisor = Supervisor::new(config, saves, watch, means);
+    let server = listen(root, cache, hub, events).map_err(|why| {
+        tell.notice(None, Level::Warning, format!("other terminals cannot control this hotwatch: {why}"));
+    });
     let ending = supervisor.run(heard);
     if ending == Ending::Killed {
         // A thread may be stuck where nobody reads what it writes; it must not keep hotwatch from ending.
         std::mem::forget(supervisor);
     }
-    Ok(ending)
+    Ok((ending, server.ok()))
 }
 
 /// Reads every file that is there; `None` when the user ended it before that was done.
@@ -160,7 +189,7 @@ pub fn watched(config: &Config) -> Watched {
     }
 }
 
-fn views(config: &Config, global: &Global) -> Result<Vec<Box<dyn View>>, Error> {
+fn views(config: &Config, global: &Global, hub: &Hub, filter: &Filter) -> Result<Vec<Box<dyn View>>, Error> {
     let names: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
     fs::create_dir_all(&config.log_dir).map_err(Error::io(format!(
         "make the directory `{}`; set another `log_dir`",
@@ -168,13 +197,13 @@ fn views(config: &Config, global: &Global) -> Result<Vec<Box<dyn View>>, Error> 
     )))?;
     // Before the console: what is seen there is in the files already.
     let mut views: Vec<Box<dyn View>> =
-        vec![Box::new(LogFiles::new(&config.log_dir, names.iter().cloned())?)];
+        vec![Box::new(LogFiles::new(&config.log_dir, names.iter().cloned())?), Box::new(hub.clone())];
     let stdout = io::stdout();
     views.push(if global.json {
         Box::new(Json::new(stdout))
     } else {
         let colored = colored(global.color, &stdout);
-        Box::new(Terminal::new(stdout, colored, names))
+        Box::new(Terminal::new(stdout, colored, names).filtered(filter.clone()))
     });
     Ok(views)
 }

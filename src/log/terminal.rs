@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Color, Style};
 
@@ -23,6 +24,22 @@ const COLORS: [AnsiColor; 8] = [
     AnsiColor::BrightMagenta,
 ];
 
+/// Which services' lines are shown; what hotwatch says itself always is. Cheap to clone, all clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Filter(Arc<Mutex<Option<Name>>>);
+
+impl Filter {
+    /// From now on shows lines of `service` only, or all.
+    pub fn set(&self, service: Option<Name>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = service;
+    }
+
+    fn shows(&self, service: Option<&Name>) -> bool {
+        let only = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        only.as_ref().is_none_or(|only| service == Some(only))
+    }
+}
+
 /// Writes records for people.
 pub struct Terminal<W> {
     out: W,
@@ -31,6 +48,7 @@ pub struct Terminal<W> {
     colored: bool,
     names: Vec<Name>,
     width: usize,
+    filter: Filter,
     /// The services whose last build failed, and why.
     failures: BTreeMap<Name, Failure>,
 }
@@ -39,7 +57,13 @@ impl<W: Write + Send> Terminal<W> {
     /// Writes to `out` about the services `names`.
     pub fn new(out: W, colored: bool, names: Vec<Name>) -> Terminal<W> {
         let width = names.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
-        Terminal { out, buffer: Vec::new(), broken: false, colored, names, width, failures: BTreeMap::new() }
+        let (filter, failures) = (Filter::default(), BTreeMap::new());
+        Terminal { out, buffer: Vec::new(), broken: false, colored, names, width, filter, failures }
+    }
+
+    /// Shows only lines that `filter` lets through.
+    pub fn filtered(self, filter: Filter) -> Terminal<W> {
+        Terminal { filter, ..self }
     }
 
     /// Writes one line: the service's name, a mark, the text.
@@ -96,7 +120,10 @@ impl<W: Write + Send> View for Terminal<W> {
     fn show(&mut self, record: &Record) {
         let service = record.service.as_ref();
         if let Event::Log { line, .. } = &record.event {
-            return self.line(service, "|", Style::new(), line);
+            if self.filter.shows(service) {
+                self.line(service, "|", Style::new(), line);
+            }
+            return;
         }
         let Some((tone, mut text)) = words(&record.event) else { return };
         if let (Some(name), Event::Build { ok, failure, .. }) = (service, &record.event)
@@ -201,6 +228,24 @@ api     | /p/x.go:7: too bad
 api     | too many errors
 ";
         assert_eq!(shown(false, events), expected);
+    }
+
+    #[test]
+    fn a_filter_hides_lines_of_others_and_nothing_else() {
+        let filter = Filter::default();
+        filter.set(Name::parse("api").ok());
+        let mut out = Vec::new();
+        let mut terminal = Terminal::new(&mut out, false, Vec::new()).filtered(filter.clone());
+        let mut show = |service, event| {
+            terminal.show(&Record { at: SystemTime::now(), event, service: Name::parse(service).ok() });
+        };
+        show("api", log("one"));
+        show("web", log("two"));
+        show("web", Event::Started { pid: 1 });
+        filter.set(None);
+        show("web", log("three"));
+        terminal.flush().unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "api | one\nweb > started, PID 1\nweb | three\n");
     }
 
     #[test]

@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn reads_usage_behind_a_name_with_parentheses() {
-        let stat = "7 (a) b) R 1 40 41 0 -1 4194304 0 0 0 0 150 50 0 0 20 0 1 0 9 1000 3 18446744073709551615";
+        let stat =
+            "7 (a) b) R 1 40 41 0 -1 4194304 0 0 0 0 150 50 0 0 20 0 1 0 9 1000 3 18446744073709551615";
         let expected = Usage { rss: 3 * 4096, cpu: Duration::from_secs(2) };
         assert_eq!(usage(stat, 4096, 100), Some((40, 41, expected)));
         assert_eq!(usage("7 (cut", 4096, 100), None);
