@@ -10,13 +10,17 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
-use crate::record::{Event, Level, Record};
+use crate::plan;
+use crate::record::{Event, Level, Record, Rung};
 pub use page::{MARK, page};
 pub use table::{services, timeline};
 pub use timeline::{Outcome, Reload};
 
 /// How many reloads are kept.
 const RELOADS: usize = 1000;
+
+/// How many files are kept as the cause of one.
+const CAUSES: usize = 100;
 
 /// How far a service has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,9 +80,15 @@ pub struct Service {
     /// When the build that runs began.
     #[serde(skip)]
     build: Option<SystemTime>,
-    /// Why a reload is under way.
+    /// The files for which a reload is under way.
     #[serde(skip)]
-    reason: Option<String>,
+    changed: Vec<String>,
+    /// How many of them there were before the last save.
+    #[serde(skip)]
+    before: usize,
+    /// What was asked of it last.
+    #[serde(skip)]
+    asked: &'static str,
     /// How long the build took that has made a binary of which it is not known yet whether it differs.
     #[serde(skip)]
     built: Option<u64>,
@@ -114,7 +124,9 @@ impl Service {
             cpu_percent: None,
             ran: false,
             build: None,
-            reason: None,
+            changed: Vec::new(),
+            before: 0,
+            asked: "",
             built: None,
         }
     }
@@ -153,14 +165,26 @@ impl Service {
                 let ms = ms.map_or(0, |took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
                 return Some(self.reload(at, ms, Outcome::Cancelled));
             }
-            Event::Verdict { reason, .. } => {
+            Event::Change { paths } => {
+                self.before = self.changed.len();
+                let new = paths.iter().filter(|path| !self.changed.contains(path)).take(CAUSES);
+                self.changed.extend(new.cloned().collect::<Vec<_>>());
+                self.changed.truncate(CAUSES);
+            }
+            Event::Verdict { rung, reason } => {
                 self.verdict = Some(reason.clone());
                 if let Some(ms) = self.built.take().filter(|_| self.pid.is_some()) {
                     return Some(self.reload(at, ms, Outcome::Unchanged));
                 }
-                self.reason = Some(reason.clone());
+                if *rung == Rung::Nothing {
+                    self.changed.truncate(self.before);
+                }
             }
-            Event::Asked { what } => self.reason = Some(format!("asked to {what}")),
+            Event::Asked { what } => {
+                self.asked = what;
+                // A build is told to end without a word then.
+                self.building &= *what != "stop";
+            }
             Event::Started { pid } => {
                 self.restarts += u64::from(std::mem::replace(&mut self.ran, true));
                 (self.pid, self.started, self.built) = (Some(*pid), Some(at), None);
@@ -188,13 +212,9 @@ impl Service {
                     self.becomes(State::Failed, at);
                 }
             }
-            Event::Settled => {
-                // Its build may have been told to end without a word.
-                (self.building, self.reason) = (false, None);
-            }
             Event::Notice { .. }
             | Event::Log { .. }
-            | Event::Change { .. }
+            | Event::Settled
             | Event::Watching { .. }
             | Event::StillBuilding { .. }
             | Event::Paused
@@ -204,7 +224,16 @@ impl Service {
     }
 
     fn reload(&mut self, at: SystemTime, ms: u64, outcome: Outcome) -> Reload {
-        let reason = self.reason.clone().unwrap_or_default();
+        // A build that gave way to a newer save leaves its causes to the next.
+        let changed = match outcome {
+            Outcome::Cancelled => self.changed.clone(),
+            _ => std::mem::take(&mut self.changed),
+        };
+        let reason = match (&changed[..], self.asked) {
+            ([], "") => String::new(),
+            ([], asked) => format!("asked to {asked}"),
+            (changed, _) => format!("{} changed", plan::list(changed)),
+        };
         Reload { at, service: self.service.clone(), reason, ms, outcome }
     }
 }

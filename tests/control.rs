@@ -62,9 +62,15 @@ fn socket(project: &Project) -> PathBuf {
 fn status_shows_what_is_known_from_anywhere_below() {
     let (project, up) = started(&["api", "web"]);
     let api = status(&project, "api", "ready");
-    assert_eq!((api["pid"].as_i64(), api["port"].as_u64()), (Some(up.pid("api")), Some(project.port("api").into())));
+    assert_eq!(
+        (api["pid"].as_i64(), api["port"].as_u64()),
+        (Some(up.pid("api")), Some(project.port("api").into()))
+    );
     assert!(api["rss_bytes"].as_u64().unwrap() > 500_000, "{api}");
-    assert!(api["cpu_percent"].is_number() && api["last_build_ms"].is_number() && api["paused"] == false, "{api}");
+    assert!(
+        api["cpu_percent"].is_number() && api["last_build_ms"].is_number() && api["paused"] == false,
+        "{api}"
+    );
 
     fs::create_dir_all(project.path("web/deep/er")).unwrap();
     let output = project.hotwatch(&["status"]).current_dir(project.path("web/deep/er")).output().unwrap();
@@ -73,7 +79,10 @@ fn status_shows_what_is_known_from_anywhere_below() {
     assert!(rows[0].starts_with("SERVICE  STATE  PID"), "{table}");
     assert!(rows[1].starts_with("api      ready") && rows[2].starts_with("web      ready"), "{table}");
     assert_eq!(rows.len(), 3);
-    assert!(!table.contains('\x1b') && asked(&project, &["status", "--color", "always"]).contains("\x1b[32mready"));
+    assert!(
+        !table.contains('\x1b')
+            && asked(&project, &["status", "--color", "always"]).contains("\x1b[32mready")
+    );
 
     // A config that is being edited does not matter.
     project.write("hotwatch.toml", "nonsense");
@@ -87,7 +96,10 @@ fn restart_and_build_wait_for_what_comes_of_it() {
     let told = asked(&project, &["restart", "api"]);
     assert!(told.contains("api > asked to restart\n") && told.contains(&format!("PID {api} -> ")), "{told}");
     let now = status(&project, "api", "ready");
-    assert!(now["pid"] != api && now["restarts"] == 1 && status(&project, "web", "ready")["pid"] == web, "{now}");
+    assert!(
+        now["pid"] != api && now["restarts"] == 1 && status(&project, "web", "ready")["pid"] == web,
+        "{now}"
+    );
 
     let told = lines(&asked(&project, &["restart", "--json"]));
     let restarted: Vec<_> = told.iter().filter(|event| event["event"] == "restarted").collect();
@@ -293,7 +305,8 @@ fn another_user_can_neither_read_nor_send() {
         return;
     }
     // The way there is opened, the directory as well, so that what is left is the check of who asks.
-    let open = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let open =
+        |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let ways = [project.beside(""), project.beside("run")];
     ways.iter().for_each(|way| open(way, 0o755));
     let ask = || {
@@ -308,7 +321,13 @@ fn another_user_can_neither_read_nor_send() {
     open(path.parent().unwrap(), 0o755);
     open(&path, 0o666);
     let answer = ask();
-    assert!(matches!(&answer[..], "answer b''\n" | "refused BrokenPipeError\n" | "refused ConnectionResetError\n"), "{answer}");
+    assert!(
+        matches!(
+            &answer[..],
+            "answer b''\n" | "refused BrokenPipeError\n" | "refused ConnectionResetError\n"
+        ),
+        "{answer}"
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@
 
 mod architecture;
 mod builds;
-mod control;
 mod console;
+mod control;
 mod debugging;
 mod explain;
 mod graph;

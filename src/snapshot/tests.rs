@@ -92,14 +92,15 @@ fn restarts_are_counted_from_the_second_process_on() {
 
 #[test]
 fn the_timeline_says_what_became_of_each_save() {
-    let changed = |file| verdict(Rung::Restart, file);
+    let changed = |file: &str| Event::Change { paths: vec![file.to_owned()] };
     let events = [
         started(),
-        vec![changed("a.go changed"), Event::Building, built(false)],
-        vec![changed("b.go changed"), Event::Building, Event::Cancelled { reason: "newer".to_owned() }],
-        vec![changed("c.go changed"), Event::Building, built(true)],
-        vec![verdict(Rung::Nothing, "the same program"), Event::Settled, verdict(Rung::Nothing, "a comment")],
-        vec![changed("d.go changed"), Event::Building, built(true), Event::Stopped { pid: 7 }],
+        vec![changed("a.go"), Event::Building, built(false)],
+        vec![changed("b.go"), Event::Building, Event::Cancelled { reason: "newer".to_owned() }],
+        vec![changed("c.go"), Event::Building, built(true)],
+        vec![verdict(Rung::Nothing, "the same program"), Event::Settled],
+        vec![changed("x.go"), verdict(Rung::Nothing, "a comment")],
+        vec![changed("d.go"), Event::Building, built(true), Event::Stopped { pid: 7 }],
         vec![Event::Started { pid: 8 }, Event::Ready { pid: 8, ms: 1 }, restarted(), Event::Settled],
     ];
     let snapshot = after(events.concat());
@@ -108,7 +109,7 @@ fn the_timeline_says_what_became_of_each_save() {
     let expected = [
         ("failed", "a.go changed", 90),
         ("cancelled", "b.go changed", 100),
-        ("unchanged", "c.go changed", 90),
+        ("unchanged", "b.go and c.go changed", 90),
         ("restarted", "d.go changed", 126),
     ];
     assert_eq!(told, expected);
@@ -155,7 +156,7 @@ fn tables_are_aligned_and_cut() {
 
 #[test]
 fn the_page_escapes_everything_and_needs_no_network() {
-    let nasty = verdict(Rung::Restart, "</span><script>alert('x')</script>\"&.go changed");
+    let nasty = Event::Change { paths: vec!["</span><script>alert('x')</script>\"&.go".to_owned()] };
     let events = [started(), vec![nasty, Event::Building, built(false), restarted()]].concat();
     let reloads = Vec::from(after(events).reloads);
     let page = page("/home/me/<shop>", &["api".to_owned(), "web".to_owned()], &reloads, at(60_000));
