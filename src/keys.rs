@@ -60,6 +60,8 @@ impl Keys {
             b'p' => return Some(Action::Pause),
             b's' => return Some(Action::Status),
             b'q' => return Some(Action::Quit),
+            // Space between what was before and what comes.
+            b'\n' | b'\r' => return Some(Action::Say("\n".to_owned())),
             b'?' | b'h' => return Some(Action::Say(HELP.to_owned())),
             _ => return None,
         };
@@ -109,7 +111,7 @@ mod tests {
             (b"q", Some(Action::Quit)),
             (b"?", Some(Action::Say(HELP.to_owned()))),
             (b"x", None),
-            (b"\n", None),
+            (b"\n", Some(Action::Say("\n".to_owned()))),
         ];
         for (typed, expected) in table {
             let mut keys = Keys::default();

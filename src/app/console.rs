@@ -31,6 +31,7 @@ pub fn start(
     filter: Filter,
     events: &Sender<Event>,
 ) -> io::Result<Listener> {
+    say("press ? to see what keys do\n");
     let mut keys = Keys::default();
     let console = Console { color, hub: hub.clone(), filter, events: events.clone() };
     keyboard.listen(move |key| {

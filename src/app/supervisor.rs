@@ -1,6 +1,8 @@
 //! The loop of `up`: takes in what the watcher, the go command, the services and the user say, and decides who is
 //! started and stopped when. What saves lead to is decided in `saves`.
 
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,7 @@ use crate::config::{self, Config};
 use crate::control::Command;
 use crate::name::Name;
 use crate::record::{Event as Fact, Level, Tell};
-use crate::service::{Ask, Input, Report, Service};
+use crate::service::{Input, Report, Service};
 use crate::watch::{Told, Watch};
 
 /// How long services that were killed may take to be gone before hotwatch ends without them.
@@ -258,52 +260,6 @@ impl Supervisor {
         }
         self.means.introduce(&new);
         (self.order, self.config) = (order, new);
-    }
-
-    fn control(&mut self, command: Command) {
-        match command {
-            Command::Ask(ask, names) => self.ask(ask, &names),
-            Command::Pause => {
-                self.saves.pause();
-                self.tell.fact(None, Fact::Paused);
-            }
-            Command::Resume => {
-                self.saves.resume(Instant::now());
-                self.tell.fact(None, Fact::Resumed);
-            }
-            Command::End => {
-                self.tell.notice(None, Level::Info, "stopping, as asked");
-                self.stop();
-            }
-        }
-    }
-
-    /// Asks services for something. Those that are no longer there were so when the user asked.
-    fn ask(&mut self, ask: Ask, names: &[Name]) {
-        let index = |name| self.services.iter().position(|service| service.name() == name);
-        let services: BTreeSet<usize> = names.iter().filter_map(index).collect();
-        if ask != Ask::Stop {
-            self.order
-                .reload(&services)
-                .into_iter()
-                .for_each(|held| self.services[held].send(Input::Hold(true)));
-        }
-        let what = match ask {
-            Ask::Restart => "restart",
-            Ask::Stop => "stop",
-            Ask::Start => "start",
-            Ask::Build => "build",
-        };
-        for index in services {
-            let service = &self.services[index];
-            self.tell.fact(Some(service.name()), Fact::Asked { what });
-            service.send(Input::Ask(ask));
-            if ask == Ask::Stop {
-                // Whoever waits for it does so no longer.
-                self.order.report(index, Report::Failed);
-            }
-        }
-        self.launch();
     }
 
     fn report(&mut self, name: &Name, round: u64, report: Report) {

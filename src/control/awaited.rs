@@ -58,7 +58,7 @@ impl Awaited {
 
     /// Whether all of it has worked; `None` as long as it is not over.
     pub fn outcome(&self) -> Option<bool> {
-        self.pending.is_empty().then(|| self.failed.is_empty())
+        self.pending.is_empty().then_some(self.failed.is_empty())
     }
 }
 

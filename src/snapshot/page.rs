@@ -32,8 +32,6 @@ const TOGETHER: Duration = Duration::from_millis(50);
 pub fn page(project: &str, names: &[String], reloads: &[Reload], now: SystemTime) -> String {
     let mut reloads: Vec<&Reload> = reloads.iter().collect();
     reloads.sort_by_key(|reload| reload.event());
-    let places = places(&reloads);
-    let width = places.last().map_or(0, |place| place + FAR) + 100;
     let highest = reloads.iter().map(|reload| reload.ms).max().unwrap_or(0).max(1);
     let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
     for reload in &reloads {
@@ -41,6 +39,9 @@ pub fn page(project: &str, names: &[String], reloads: &[Reload], now: SystemTime
             names.push(&reload.service);
         }
     }
+    let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
+    let places = places(&reloads, 30 + 8 * u64::try_from(longest).unwrap_or(0));
+    let width = places.last().map_or(0, |place| place + FAR) + 100;
     let mut rows = String::new();
     for name in names {
         let bars = reloads.iter().zip(&places).filter(|(reload, _)| reload.service == name);
@@ -49,7 +50,7 @@ pub fn page(project: &str, names: &[String], reloads: &[Reload], now: SystemTime
             &format!("<div class=row style=\"min-width:{width}px\"><b>{}</b>{bars}</div>\n", escape(name));
     }
     let table: String = reloads.iter().rev().map(|reload| line(reload)).collect();
-    let key: String = ["gather", "build", "stop", "start", "ready", "failed"]
+    let key: String = ["gather", "build", "stop", "start", "ready", "unchanged", "failed"]
         .map(|part| format!("<i class={part}></i>{part}"))
         .concat();
     let count = reloads.len();
@@ -68,9 +69,10 @@ pub fn page(project: &str, names: &[String], reloads: &[Reload], now: SystemTime
     )
 }
 
-/// Where each of `reloads`, in the order of their events, stands on the axis, in pixels.
-fn places(reloads: &[&Reload]) -> Vec<u64> {
-    let mut places = vec![130; reloads.len().min(1)];
+/// Where each of `reloads`, in the order of their events, stands on the axis, in pixels; the first stands
+/// at `start`.
+fn places(reloads: &[&Reload], start: u64) -> Vec<u64> {
+    let mut places = vec![start; reloads.len().min(1)];
     for pair in reloads.windows(2) {
         let gap = pair[1].event().duration_since(pair[0].event()).unwrap_or_default();
         let step = if gap < TOGETHER && pair[0].service != pair[1].service {
