@@ -33,11 +33,15 @@ mod go;
 // Execution.
 mod service;
 
-// Telling.
-mod control;
-mod keys;
+// Telling: renderings of records.
 mod log;
+
+// Knowing: what is there now, folded from records, and what keys ask of it.
+mod keys;
 mod snapshot;
+
+// Control: other processes look and ask.
+mod control;
 
 // Top.
 mod app;
