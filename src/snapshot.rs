@@ -74,6 +74,9 @@ pub struct Service {
     pub rss_bytes: Option<u64>,
     /// Processor time that they use, in percent of one processor; filled in when it is asked for.
     pub cpu_percent: Option<f32>,
+    /// Whether its user has stopped it; it is not built then.
+    #[serde(skip)]
+    pub down: bool,
     /// Whether a process of it was ever started.
     #[serde(skip)]
     ran: bool,
@@ -122,6 +125,7 @@ impl Service {
             verdict: None,
             rss_bytes: None,
             cpu_percent: None,
+            down: false,
             ran: false,
             build: None,
             changed: Vec::new(),
@@ -182,6 +186,7 @@ impl Service {
             }
             Event::Asked { what } => {
                 self.asked = what;
+                self.down = *what == "stop" || (self.down && *what == "build");
                 // A build is told to end without a word then.
                 self.building &= *what != "stop";
             }

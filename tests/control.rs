@@ -131,6 +131,8 @@ fn a_service_that_was_stopped_stays_down_until_it_is_started() {
 
     project.save_answer("api", "two");
     up.until("verdict", |event| event["reason"].as_str().is_some_and(|reason| reason.contains("is stopped")));
+    assert!(refused(&project.run(&["build", "api"])).contains("`api` is stopped; `hotwatch start api`"));
+    assert!(!asked(&project, &["build"]).contains("api >"));
     asked(&project, &["start", "api"]);
     assert_eq!(project.answer("api"), "two");
     assert!(asked(&project, &["start", "api"]).contains("runs already"));
@@ -331,14 +333,37 @@ fn another_user_can_neither_read_nor_send() {
 }
 
 #[test]
+fn who_cannot_follow_a_flood_is_told_what_is_missing_and_holds_nobody_up() {
+    let project = Project::tiny(&["api"], EVERY_GO_FILE);
+    project.edit("hotwatch.toml", "env = { PORT", "env = { FLOOD = \"1\", PORT");
+    let mut up = project.up();
+    up.until_event("ready", "api");
+    up.until_watching();
+    let mut client = UnixStream::connect(socket(&project)).unwrap();
+    client.write_all(FOLLOW.as_bytes()).unwrap();
+    project.save_answer("api", "two");
+    up.until_event("restarted", "api");
+    let mut told = BufReader::new(client.try_clone().unwrap());
+    let mut line = String::new();
+    while !line.contains("records are left out here") {
+        line.clear();
+        assert!(told.read_line(&mut line).unwrap() > 0);
+    }
+    // It reads nothing any more, and the end waits for nobody.
+    assert_eq!(up.stop().0.code(), Some(0));
+}
+
+/// What a client sends that wants everything.
+const FOLLOW: &str = "{\"version\":1,\"verb\":\"logs\",\"follow\":true,\"since\":null,\"services\":[],\"json\":true,\"colored\":false}\n";
+
+#[test]
 fn stuck_clients_and_strangers_keep_nobody_waiting() {
     let (project, mut up) = started(&["api"]);
     let path = socket(&project);
     // One says nothing, others want everything and read nothing.
     let _silent = UnixStream::connect(&path).unwrap();
-    let request = "{\"version\":1,\"verb\":\"logs\",\"follow\":true,\"since\":null,\"services\":[],\"json\":true,\"colored\":false}\n";
     let mut stuck: Vec<UnixStream> = (0..20).map(|_| UnixStream::connect(&path).unwrap()).collect();
-    stuck.iter_mut().for_each(|client| client.write_all(request.as_bytes()).unwrap());
+    stuck.iter_mut().for_each(|client| client.write_all(FOLLOW.as_bytes()).unwrap());
     for answer in ["two", "three"] {
         project.save_answer("api", answer);
         up.until_event("restarted", "api");

@@ -17,7 +17,7 @@ use crate::log::terminal::Terminal;
 use crate::name::Name;
 use crate::record::{Event, Record};
 use crate::service::Ask;
-use crate::snapshot::Reload;
+use crate::snapshot::{Reload, Service};
 
 /// A client says what it wants within this time.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
@@ -116,9 +116,23 @@ impl Client<'_> {
     }
 
     /// Asks for something, and waits until that is over if the client does.
-    fn ask(&self, ask: Ask, services: Vec<Name>, wait: bool, request: &Request) -> io::Result<()> {
+    fn ask(&self, ask: Ask, mut services: Vec<Name>, wait: bool, request: &Request) -> io::Result<()> {
+        if ask == Ask::Build {
+            let down = self.down();
+            services.retain(|name| !down.contains(name));
+            if let Some(name) =
+                request.services.iter().find(|name| down.iter().any(|one| one.as_str() == **name))
+            {
+                let message =
+                    format!("`{name}` is stopped; `hotwatch start {name}` builds what is due and starts it");
+                return self.say(&Answer::Error(message));
+            }
+        }
         if !wait {
             (self.shared.command)(Command::Ask(ask, services));
+            return self.say(&Answer::End { ok: true });
+        }
+        if services.is_empty() {
             return self.say(&Answer::End { ok: true });
         }
         let mut awaited = Awaited::new(ask, services.iter().cloned());
@@ -137,6 +151,12 @@ impl Client<'_> {
             Some(ok) => self.say(&Answer::End { ok }),
             None => self.say(&Answer::Error("hotwatch has ended meanwhile".to_owned())),
         }
+    }
+
+    /// The services that their user has stopped.
+    fn down(&self) -> Vec<Name> {
+        let name = |service: &Service| Name::parse(&service.service).ok().filter(|_| service.down);
+        self.shared.hub.look(|known| known.services.iter().filter_map(name).collect())
     }
 
     /// Pauses or resumes, and waits until that is so.
