@@ -3,6 +3,7 @@
 mod alone;
 pub mod cache;
 pub mod check;
+mod console;
 mod debug;
 mod demo;
 mod events;
@@ -13,21 +14,23 @@ mod lister;
 mod means;
 mod order;
 mod reload;
+mod remote;
 mod saves;
 mod supervisor;
 mod up;
 mod why;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use clap::{CommandFactory, Parser};
 use hotwatch_platform::{guard, signal};
 
-use crate::cli::{Cli, Color, Global, Up, Verb};
-use crate::config::{self, Config};
+use crate::cli::{Cli, Color, Global, Services, Up, Verb};
+use crate::config::{self, Config, ConfigError};
+use crate::control::Verb as Ask;
 use crate::error::Error;
 
 /// Runs the verb that the process's arguments name; a guard has none.
@@ -61,6 +64,18 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         Verb::Check => check::check(&cli.global),
         Verb::Why { paths } => why::why(&paths, &cli.global),
         Verb::Graph(asked) => graph::graph(&asked, &cli.global),
+        Verb::Status(asked) => remote::status(asked, &cli.global),
+        Verb::Restart(asked) => remote::ask(|wait| Ask::Restart { wait }, asked.of, &asked.wait, &cli.global),
+        Verb::Build(asked) => remote::ask(|wait| Ask::Build { wait }, asked.of, &asked.wait, &cli.global),
+        Verb::Stop(asked) if asked.of.services.is_empty() => remote::end(&asked.wait, &cli.global),
+        Verb::Stop(asked) => remote::ask(|wait| Ask::Stop { wait }, asked.of, &asked.wait, &cli.global),
+        Verb::Start { services, wait } => {
+            remote::ask(|wait| Ask::Start { wait }, Services { services }, &wait, &cli.global)
+        }
+        Verb::Logs(asked) => remote::logs(asked, &cli.global),
+        Verb::Pause => remote::switch(Ask::Pause, &cli.global),
+        Verb::Resume => remote::switch(Ask::Resume, &cli.global),
+        Verb::Timeline(asked) => remote::timeline(asked, &cli.global),
         Verb::Events { dir } => events::events(&dir, cli.global.json, signals()?),
         Verb::Demo { dir } => demo::demo(dir, &cli.global, signals()?),
         Verb::Completions { shell } => {
@@ -107,6 +122,16 @@ fn load(global: &Global) -> Result<Config, Error> {
         Some(file) => load(&file),
         None => alone::config(&here),
     }
+}
+
+/// The directory of the project that the flags name, or of the one that is here, whether its configuration is sound
+/// or not.
+fn project(global: &Global) -> Result<PathBuf, Error> {
+    let here = std::env::current_dir().map_err(Error::io("find the current directory"))?;
+    let file = global.config.clone().or_else(|| config::find(&here));
+    let Some(file) = file else { return alone::module(&here) };
+    let file = file.canonicalize().map_err(|error| ConfigError::Io { file: file.clone(), error })?;
+    Ok(file.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
 /// Whether to colour what goes to `out`.

@@ -1,6 +1,7 @@
 //! The command line: verbs, flags and their help texts. Parsing only; what a verb does is in `app`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -46,6 +47,38 @@ Examples:
 
 Nothing is left out: no ignore file is read, no directory is skipped. `watching N directories` on standard
 error says that every later change is reported.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  hotwatch status                  how each service is; from any directory of the project
+  hotwatch -C ~/shop status --json | jq 'select(.state != \"ready\") | .service'";
+
+const ASK_EXAMPLES: &str = "\
+Examples:
+  hotwatch restart                 all services, each after what it depends on
+  hotwatch build users && echo fine
+  hotwatch stop users              until `hotwatch start users`; saves are built then
+  hotwatch stop                    everything, as Ctrl+C in its terminal does
+
+It waits until each service is ready again, or has failed: then it exits with code 1.";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  hotwatch logs -f                 what the console shows, in another terminal
+  hotwatch logs users gateway --since 5m
+  hotwatch logs -f --json | jq -r 'select(.event == \"log\") | .line'
+
+The last megabyte of each service is kept in memory; all since the start is in <log_dir>/<service>.log.";
+
+const PAUSE_EXAMPLES: &str = "\
+Examples:
+  hotwatch pause && git rebase main; hotwatch resume";
+
+const TIMELINE_EXAMPLES: &str = "\
+Examples:
+  hotwatch timeline                where the time of each reload went
+  hotwatch timeline --html reloads.html
+  hotwatch timeline --json | jq -s 'map(.ms) | add / length'";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -124,6 +157,40 @@ pub enum Verb {
     /// Show the services and the packages that they share
     #[command(after_help = GRAPH_EXAMPLES)]
     Graph(Graph),
+    /// Show how the services are: state, process, uptime, restarts, last build, memory, processor
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(Services),
+    /// Restart services, or all of them
+    #[command(after_help = ASK_EXAMPLES)]
+    Restart(Asked),
+    /// Stop services until they are started again; without any, stop hotwatch
+    #[command(after_help = ASK_EXAMPLES)]
+    Stop(Asked),
+    /// Start services that do not run
+    #[command(after_help = ASK_EXAMPLES)]
+    Start {
+        /// The services
+        #[arg(value_name = "SERVICE", required = true)]
+        services: Vec<String>,
+        /// How to wait.
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Build services, or all of them, even if nothing was saved
+    #[command(after_help = ASK_EXAMPLES)]
+    Build(Asked),
+    /// Show what services have written, and what happened to them
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs(Logs),
+    /// Hold back what is saved from now on
+    #[command(after_help = PAUSE_EXAMPLES)]
+    Pause,
+    /// Take in what was saved since `pause`
+    #[command(after_help = PAUSE_EXAMPLES)]
+    Resume,
+    /// Show the last reloads, and where the time of each went
+    #[command(after_help = TIMELINE_EXAMPLES)]
+    Timeline(Timeline),
     /// Print every change below a directory, a line each
     #[command(after_help = EVENTS_EXAMPLES)]
     Events {
@@ -150,6 +217,64 @@ pub enum Verb {
         /// The verb whose page to print, instead of the page that lists them
         verb: Option<String>,
     },
+}
+
+/// Which services are meant.
+#[derive(Debug, Args)]
+pub struct Services {
+    /// The services; all if none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+}
+
+/// What is asked of a running hotwatch.
+#[derive(Debug, Args)]
+pub struct Asked {
+    /// Of which services.
+    #[command(flatten)]
+    pub of: Services,
+    /// How to wait.
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+/// How to wait for what was asked for.
+#[derive(Debug, Args)]
+pub struct Wait {
+    /// Do not wait for what comes of it
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Wait no longer than this
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+}
+
+/// What of the log to show.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Of which services.
+    #[command(flatten)]
+    pub of: Services,
+    /// Go on with what comes, until Ctrl+C
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Begin so long ago, as in `30s`, `5m` or `1h`
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub since: Option<Duration>,
+}
+
+/// How to show the last reloads.
+#[derive(Debug, Args)]
+pub struct Timeline {
+    /// Of which services.
+    #[command(flatten)]
+    pub of: Services,
+    /// Draw them as one page that needs nothing else; a FILE that is no such page is not written over
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "json")]
+    pub html: Option<PathBuf>,
+    /// Write over FILE, whatever it is
+    #[arg(long, requires = "html")]
+    pub force: bool,
 }
 
 /// How to run the services.

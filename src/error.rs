@@ -10,6 +10,7 @@ use hotwatch_platform::watch::WatchError;
 use crate::app::cache::Holder;
 use crate::app::check::Finding;
 use crate::config::ConfigError;
+use crate::control::ClientError;
 use crate::log::file::LogError;
 
 /// Why hotwatch cannot run.
@@ -33,6 +34,21 @@ pub enum Error {
     /// Another hotwatch has this project.
     #[error("`{}` is run by another hotwatch{}; end that one with `hotwatch stop -C {0}`", project.display(), by(*.holder))]
     Taken { project: PathBuf, holder: Option<Holder> },
+    /// There is nobody to ask.
+    #[error("no hotwatch runs `{}`; start it with `hotwatch`{hint}", project.display())]
+    NotRunning { project: PathBuf, hint: String },
+    /// There is nobody to ask who would hear it.
+    #[error(
+        "`{}` is run by a hotwatch{} that has no control socket: not yet, or it said why not when it started",
+        project.display(), by(*.holder)
+    )]
+    Mute { project: PathBuf, holder: Option<Holder> },
+    /// It was asked, without success.
+    #[error(transparent)]
+    Control(#[from] ClientError),
+    /// `timeline` finds a file that is none of its own.
+    #[error("`{}` is no timeline of hotwatch and is not written over; name another file, or say `--force`", .0.display())]
+    NoTimeline(PathBuf),
     /// `init` finds a file where it would write one.
     #[error("`{}` exists and is not touched; edit it, or see with `hotwatch init --print` what would be written", .0.display())]
     Exists(PathBuf),

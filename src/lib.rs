@@ -35,8 +35,15 @@ mod proxy;
 // Execution.
 mod service;
 
-// Telling.
+// Telling: renderings of records.
 mod log;
+
+// Knowing: what is there now, folded from records, and what keys ask of it.
+mod keys;
+mod snapshot;
+
+// Control: other processes look and ask.
+mod control;
 
 // Top.
 mod app;

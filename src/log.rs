@@ -91,7 +91,7 @@ pub enum Tone {
 /// says as well.
 pub fn words(event: &Event) -> Option<(Tone, String)> {
     Some(match event {
-        Event::Log { .. } | Event::Change { .. } | Event::Settled { .. } => return None,
+        Event::Log { .. } | Event::Change { .. } | Event::Good { .. } | Event::Settled => return None,
         Event::Watching { directories: 1 } => (Tone::Quiet, "watching 1 directory".to_owned()),
         Event::Watching { directories } => (Tone::Quiet, format!("watching {directories} directories")),
         Event::Started { pid } => (Tone::Quiet, format!("started, PID {pid}")),
@@ -125,6 +125,11 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
         }
         Event::Held { reason } => (Tone::Bad, format!("held: {reason}")),
         Event::Stopped { pid } => (Tone::Quiet, format!("stopped, PID {pid}")),
+        Event::Asked { what } => (Tone::Reload, format!("asked to {what}")),
+        Event::Paused => {
+            (Tone::Warning, "paused: what is saved from now on counts at `hotwatch resume`".to_owned())
+        }
+        Event::Resumed => (Tone::Good, "resumed: saves count again".to_owned()),
         Event::Notice { level: Level::Info, message } => (Tone::Quiet, message.clone()),
         Event::Notice { level: Level::Warning, message } => (Tone::Warning, message.clone()),
         Event::Notice { level: Level::Error, message } => (Tone::Bad, message.clone()),
@@ -157,6 +162,6 @@ fn parts(split: &Split) -> String {
 }
 
 /// Milliseconds as people read them.
-fn duration(ms: u64) -> String {
+pub fn duration(ms: u64) -> String {
     if ms < 1000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1000, ms % 1000 / 100) }
 }

@@ -7,7 +7,7 @@ mod channel;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::name::Name;
 pub use channel::{Tell, Told, channel, counted};
@@ -63,7 +63,7 @@ pub enum Event {
         split: Split,
     },
     /// The process has stayed up for long enough to count as good: what ran before it is given up.
-    Settled { pid: i32 },
+    Good { pid: i32 },
     /// What was started for a save started badly, so what ran before it runs on as the process `pid`. With a held
     /// port that has never stopped; otherwise it was `started` again, with its memory gone.
     RolledBack { reason: String, pid: i32, started: bool },
@@ -81,6 +81,14 @@ pub enum Event {
     },
     /// A process was stopped by hotwatch, and nothing of its group is left.
     Stopped { pid: i32 },
+    /// The user asked for it: `restart`, `stop`, `start` or `build`.
+    Asked { what: &'static str },
+    /// Nothing is under way with the service any more: no build, no start, no stop.
+    Settled,
+    /// The user asked for saves to wait.
+    Paused,
+    /// Saves count again, and so do those that were made meanwhile.
+    Resumed,
     /// Something else worth telling.
     Notice { level: Level, message: String },
 }
@@ -115,7 +123,7 @@ pub struct Diagnostic {
 }
 
 /// Where the time of a restart went, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// For the save to be complete, for a free slot, for the cooldown.
     pub wait_ms: u64,

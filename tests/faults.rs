@@ -21,7 +21,7 @@ fn save(project: &Project, answer: &str, init: &str) {
 fn started(settings: &str) -> (Project, Up) {
     let project = Project::tiny(&["api"], settings);
     let mut up = project.up();
-    up.until_event("settled", "api");
+    up.until_event("good", "api");
     up.until_watching();
     (project, up)
 }

@@ -218,7 +218,7 @@ fn streams_and_upgraded_connections_are_never_cut_while_the_old_process_drains()
     up.until_event("restarted", "web");
     assert!(Client::new(port).get().starts_with("two "));
     // Both are still with the process on which they began.
-    up.until_event("settled", "web");
+    up.until_event("good", "web");
     socket.send("after\n");
     assert_eq!(socket.line(), format!("after {old}\n"));
     let mut rest = String::new();
@@ -250,7 +250,7 @@ fn http_2_stays_with_the_process_on_which_it_began() {
 fn a_bad_version_behind_a_held_port_is_never_seen() {
     let (project, port) = web("", "");
     let mut up = project.up();
-    up.until_event("settled", "web");
+    up.until_event("good", "web");
     up.until_watching();
     let pid = up.pid("web");
     let load = Load::start(port);

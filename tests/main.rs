@@ -5,6 +5,8 @@
 
 mod architecture;
 mod builds;
+mod console;
+mod control;
 mod debugging;
 mod explain;
 mod faults;

@@ -176,9 +176,9 @@ impl Rounds {
         }
         if let Some((pid, _)) = self.pid(index).filter(|_| runs) {
             let (name, pid) = (self.models[index].name, i64::from(pid.as_raw()));
-            let settled = |seen: &serde_json::Value| is(seen, "settled", name) && seen["pid"] == pid;
-            if !self.up.seen.iter().any(settled) {
-                self.up.until(&format!("`settled` of {name}, PID {pid}"), settled);
+            let good = |seen: &serde_json::Value| is(seen, "good", name) && seen["pid"] == pid;
+            if !self.up.seen.iter().any(good) {
+                self.up.until(&format!("`good` of {name}, PID {pid}"), good);
             }
         }
     }
@@ -278,7 +278,7 @@ fn after_random_faults_everything_is_as_it_should_be() {
     println!("SEED={seed}");
     let project = project();
     let mut up = project.up();
-    up.until_each("settled", &SERVICES);
+    up.until_each("good", &SERVICES);
     up.until_watching();
     let model = |name| Model { name, source: Source::Good(0), good: 0, wanted: true, held: false, ends: 0 };
     let models = SERVICES.map(model).into();

@@ -7,9 +7,12 @@
 //! | [`process`]: members of a process group or session, their states and ends | `/proc/PID/stat`, pidfd | `libproc`, kqueue | spawning, signalling, reaping |
 //! | [`guard`]: what is left when hotwatch is killed | also what has daemonised: PR_SET_CHILD_SUBREAPER, `/proc/PID/environ`, `/proc/PID/task/TID/children` | process groups and sessions | the guard's process and its line |
 //! | [`port`]: who listens on a TCP port | sock_diag, `/proc/PID/fd` | `lsof` | parsing of either |
-//! | [`dirs`]: the cache directory | `~/.cache` | `~/Library/Caches` | `XDG_CACHE_HOME` |
-//! | `terminal`: a new pseudo-terminal | `ptsname_r` | `TIOCPTYGNAME` | opening, its size |
+//! | `pty`: a new pseudo-terminal | `ptsname_r` | `TIOCPTYGNAME` | opening, its size |
 //! | [`clock`]: the time of day | | | `localtime_r` |
+//! | [`process::usage`]: memory and processor time of groups | `/proc/PID/stat` | `libproc` | |
+//! | [`peer`]: whose process is at the other end of a Unix socket | SO_PEERCRED | `getpeereid` | |
+//! | [`dirs`]: the cache directory, the directory of sockets | `~/.cache` | `~/Library/Caches` | `XDG_CACHE_HOME`, `XDG_RUNTIME_DIR` |
+//! | [`terminal`]: single keys | | | termios(3) |
 //! | [`signal`]: termination signals as values | | | `sigwait` on a thread |
 //!
 //! This is the only crate of the workspace with `unsafe`; each block says why it is sound. Every
@@ -21,10 +24,12 @@ compile_error!("hotwatch runs on Linux and macOS");
 pub mod clock;
 pub mod dirs;
 pub mod guard;
+pub mod peer;
 pub mod port;
 pub mod process;
+mod pty;
 pub mod signal;
-mod terminal;
+pub mod terminal;
 pub mod watch;
 
 /// The operating system's name as users know it, for messages.

@@ -21,7 +21,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, kill, killpg, sigprocmask};
 use nix::unistd::{Pid, getpgid, getsid, setsid};
 
-use crate::terminal::Terminal;
+use crate::pty::Terminal;
 pub use nix::sys::signal::Signal;
 
 pub(crate) mod book;
@@ -400,6 +400,27 @@ pub(crate) fn signal_each(pids: &BTreeSet<i32>, signal: Signal) {
     }
 }
 
+/// What processes use of the machine, summed up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Resident memory in bytes; pages that they share count once for each.
+    pub rss: u64,
+    /// Processor time since their starts, in user and system mode.
+    pub cpu: Duration,
+}
+
+/// What the groups and sessions with these leaders use now, in their order.
+pub fn usage(leaders: &[i32]) -> Vec<Usage> {
+    let mut sums = vec![Usage::default(); leaders.len()];
+    for (group, session, usage) in os::usages() {
+        if let Some(index) = leaders.iter().position(|&leader| leader == group || leader == session) {
+            sums[index].rss += usage.rss;
+            sums[index].cpu += usage.cpu;
+        }
+    }
+    sums
+}
+
 impl From<ExitStatus> for Exit {
     fn from(status: ExitStatus) -> Exit {
         match status.code() {
@@ -464,6 +485,21 @@ mod tests {
         }
         group.reap().unwrap();
         group.signal(Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn usage_is_that_of_the_whole_group() {
+        let Started { group, stdout, .. } = shell("sleep 600 & echo; i=0; while :; do i=$((i+1)); done");
+        BufReader::new(stdout.unwrap()).read_line(&mut String::new()).unwrap();
+        let alone = usage(&[group.id()])[0];
+        while usage(&[group.id()])[0].cpu <= alone.cpu {
+            std::thread::yield_now();
+        }
+        // A shell and a sleep: more than a page each, and less than a gigabyte.
+        assert!((2 * 4096..1 << 30).contains(&alone.rss), "{alone:?}");
+        group.signal(Signal::SIGKILL).unwrap();
+        group.reap().unwrap();
+        assert_eq!(usage(&[i32::MAX]), [Usage::default()]);
     }
 
     /// A session whose leader has given `script` a group of its own, and the id of that.

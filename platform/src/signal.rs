@@ -11,6 +11,7 @@ use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::process::os;
+use crate::terminal::Keyboard;
 
 /// What asked the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ const CLOSE: Signal = Signal::SIGUSR2;
 #[derive(Debug)]
 pub struct Blocked {
     set: SigSet,
+    /// Follows Ctrl+Z and what comes after it, if those are blocked too.
+    keyboard: Option<Keyboard>,
 }
 
 /// Blocks the termination signals. Call it before any thread is started: threads inherit the mask. So do
@@ -43,10 +46,23 @@ pub fn block() -> io::Result<Blocked> {
     let ends = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
     let set = ends.into_iter().chain([Signal::SIGCHLD, CLOSE]).collect::<SigSet>();
     set.thread_block()?;
-    Ok(Blocked { set })
+    Ok(Blocked { set, keyboard: None })
 }
 
 impl Blocked {
+    /// Blocks the signals of job control as well, so that `keyboard` gives the terminal back before the process is
+    /// stopped, and takes it when it goes on. Call it before any thread is started.
+    ///
+    /// # Errors
+    /// Those of [`block`].
+    pub fn with_keyboard(mut self, keyboard: Keyboard) -> io::Result<Blocked> {
+        self.set.add(Signal::SIGTSTP);
+        self.set.add(Signal::SIGCONT);
+        self.set.thread_block()?;
+        self.keyboard = Some(keyboard);
+        Ok(self)
+    }
+
     /// Calls `tell` from a thread of its own for every termination signal, until the listener is dropped.
     ///
     /// # Errors
@@ -62,6 +78,8 @@ impl Blocked {
                     Signal::SIGHUP => tell(Termination::Hangup),
                     Signal::SIGQUIT => tell(Termination::Quit),
                     Signal::SIGCHLD => os::reap_adopted(),
+                    Signal::SIGTSTP => self.keyboard.iter().for_each(Keyboard::suspend),
+                    Signal::SIGCONT => self.keyboard.iter().for_each(Keyboard::resume),
                     _ if closed.load(Ordering::Acquire) => break,
                     _ => {}
                 }

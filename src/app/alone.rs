@@ -1,7 +1,7 @@
 //! Running without a config file: in a module with one main package there is nothing to ask, and what `init` would
 //! write is taken as if it had been.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::init;
 use crate::config::init::render;
@@ -13,9 +13,8 @@ use crate::error::Error;
 /// # Errors
 /// There is no module, or which of several programs is meant is not known.
 pub fn config(start: &Path) -> Result<Config, Error> {
-    let not_found = || ConfigError::NotFound(start.to_owned());
+    let module = &module(start)?;
     let start = start.canonicalize().map_err(Error::io(format!("read `{}`", start.display())))?;
-    let module = start.ancestors().find(|dir| dir.join("go.mod").is_file()).ok_or_else(not_found)?;
     let mut plan = init::find(module)?;
     let is_here = |dir: &str| module.join(dir) == start;
     if plan.services.len() > 1 {
@@ -34,4 +33,14 @@ pub fn config(start: &Path) -> Result<Config, Error> {
     let environment = |name: &str| std::env::var(name).ok();
     config::parse(&text, Path::new("what was found"), module, &environment)
         .map_err(|error| Error::Unfit(error.to_string()))
+}
+
+/// The directory of the module around `start`.
+///
+/// # Errors
+/// There is none.
+pub fn module(start: &Path) -> Result<PathBuf, Error> {
+    let start = start.canonicalize().map_err(Error::io(format!("read `{}`", start.display())))?;
+    let module = start.ancestors().find(|dir| dir.join("go.mod").is_file());
+    Ok(module.ok_or_else(|| ConfigError::NotFound(start.clone()))?.to_owned())
 }

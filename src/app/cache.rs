@@ -25,6 +25,47 @@ const CLEANING: Duration = Duration::from_secs(10);
 /// How often to look whether it is done.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// Names the control socket, in the directory.
+const CONTROL: &str = "control";
+
+/// What the directory of a project says about who runs it.
+#[derive(Debug)]
+pub enum Running {
+    /// Nobody does.
+    Nobody,
+    /// A hotwatch does, which listens at this socket.
+    At(PathBuf),
+    /// A hotwatch does that has no socket; who it is, if that is known.
+    Mute(Option<Holder>),
+}
+
+/// The directory for the project at `root`, whether it is there or not.
+pub fn dir(root: &Path) -> PathBuf {
+    let id = xxh3_64(root.as_os_str().as_encoded_bytes());
+    dirs::cache().join("hotwatch").join(format!("{id:016x}"))
+}
+
+/// Who runs the project whose directory is `dir`. What was left behind by one that was killed is nobody.
+pub fn running(dir: &Path) -> Running {
+    let path = dir.join(LOCK);
+    let Ok(file) = File::open(&path) else { return Running::Nobody };
+    // Shared, so that two who look at once do not take each other for it.
+    if Flock::lock(file, FlockArg::LockSharedNonblock).is_ok() {
+        return Running::Nobody;
+    }
+    match fs::read_to_string(dir.join(CONTROL)) {
+        Ok(socket) => Running::At(socket.into()),
+        Err(_) => Running::Mute(Holder::read(&path)),
+    }
+}
+
+/// Waits until the one who runs the project whose directory is `dir` now has ended. What is returned must be asked
+/// before that one is told to.
+pub fn end(dir: &Path) -> impl FnOnce() + Send + 'static {
+    let file = File::open(dir.join(LOCK));
+    move || drop(file.map(|file| Flock::lock(file, FlockArg::LockShared)))
+}
+
 /// A project's directory, as long as this lives.
 #[derive(Debug)]
 pub struct Cache {
@@ -49,7 +90,7 @@ impl Cache {
     /// # Errors
     /// Another hotwatch has it, or it cannot be written.
     pub fn take(root: &Path) -> Result<Cache, Error> {
-        let dir = directory(root);
+        let dir = dir(root);
         let path = dir.join(LOCK);
         let failed = || Error::io(format!("write to `{}`", dir.display()));
         let deadline = Instant::now() + CLEANING;
@@ -75,6 +116,19 @@ impl Cache {
                 return Ok(Cache { dir, lock });
             }
         }
+    }
+
+    /// A file name for this hotwatch's socket, in a directory that is not only for it.
+    pub fn socket_name(&self) -> String {
+        format!("{:016x}.sock", xxh3_64(self.dir.as_os_str().as_encoded_bytes()))
+    }
+
+    /// Lets [`running`] know where the control socket is.
+    ///
+    /// # Errors
+    /// The directory cannot be written to.
+    pub fn announce(&self, socket: &Path) -> io::Result<()> {
+        fs::write(self.dir.join(CONTROL), socket.as_os_str().as_encoded_bytes())
     }
 }
 
@@ -118,12 +172,6 @@ impl Holder {
         let clock = clock.map(|(hour, minute)| format!("{hour:02}:{minute:02}, ")).unwrap_or_default();
         format!("PID {}, since {clock}{ago} ago", self.pid)
     }
-}
-
-/// The directory of the project at `root`.
-fn directory(root: &Path) -> PathBuf {
-    let id = xxh3_64(root.as_os_str().as_encoded_bytes());
-    dirs::cache().join("hotwatch").join(format!("{id:016x}"))
 }
 
 /// Removes the directory in which a guard works, whose standard output is the lock.

@@ -8,6 +8,7 @@ use super::debug::{self, Debugged};
 use super::lister::Lister;
 use super::supervisor::Event;
 use crate::config::Config;
+use crate::control::Hub;
 use crate::go::slots::Slots;
 use crate::record::{Level, Tell};
 use crate::service::{Service, Surroundings};
@@ -24,6 +25,8 @@ pub struct Means {
     pub debugged: Debugged,
     /// Where facts go.
     pub tell: Tell,
+    /// Where it is known how the services are.
+    pub hub: Hub,
     /// Where reports go.
     pub events: Sender<Event>,
 }
@@ -55,6 +58,11 @@ impl Means {
         // The loop outlives its services.
         let report = move |report| drop(events.send(Event::Service(name.clone(), round, report)));
         Service::start(service, surroundings, report)
+    }
+
+    /// Lets it be known which services there are.
+    pub fn introduce(&self, config: &Config) {
+        self.hub.configure(config.services.iter().map(|service| (&service.name, service.port)));
     }
 
     /// Starts what lists the packages of `config`; `round` tells its answers from those of one before.

@@ -54,6 +54,10 @@ pub struct Saves {
     dirs: Vec<PathBuf>,
     /// Files of the configuration.
     config_files: Vec<PathBuf>,
+    /// Whether the user wants saves to wait.
+    paused: bool,
+    /// When that ended last.
+    resumed: Option<Instant>,
     /// Whether the services' directories are being read anew.
     unread: bool,
     /// When the services' directories had been read, and their first builds had not begun.
@@ -92,6 +96,8 @@ impl Saves {
             listed: Vec::new(),
             dirs: config.services.iter().map(|service| service.dir.clone()).collect(),
             config_files: config.files.clone(),
+            paused: false,
+            resumed: None,
             unread: false,
             began,
             directories,
@@ -136,7 +142,17 @@ impl Saves {
 
     /// When [`Saves::tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.debounce.deadline()
+        self.debounce.deadline().filter(|_| !self.paused)
+    }
+
+    /// Holds back what is saved from now on.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Takes in, at the next tick, what was saved since [`Saves::pause`].
+    pub fn resume(&mut self, now: Instant) {
+        (self.paused, self.resumed) = (false, Some(now));
     }
 
     /// Takes in paths that may have changed. What is certain to concern a service is acted on at once.
@@ -148,7 +164,7 @@ impl Saves {
         }
         let at = if self.debounce.is_checkout() { Instant::now() } else { changed.at };
         self.debounce.push(at, paths.iter().cloned());
-        if !self.is_held() {
+        if !self.paused && !self.is_held() {
             self.begin_early(changed.at, &paths, services);
         }
     }
@@ -193,6 +209,9 @@ impl Saves {
 
     /// Closes the batch if it is due. Returns when it began, if the configuration is among what was saved.
     pub fn tick(&mut self, now: Instant, order: &mut Order, services: &[Service]) -> Option<Instant> {
+        if self.paused {
+            return None;
+        }
         let held = self.is_held();
         let batch = self.debounce.close(now, || held)?;
         self.batch(&batch, order, services);
@@ -235,6 +254,8 @@ impl Saves {
         let tell = |fact| self.tell.fact(Some(service.name()), fact);
         let names = plan::list(&one.paths);
         let verdict = |rung, reason| tell(Fact::Verdict { rung, reason });
+        // The time that a save has waited because it was to wait is not that of its reload.
+        let begun = self.resumed.map_or(since, |resumed| since.max(resumed));
         // Taken when it is sent: a listing may have come in between.
         let digest = self.plan.digest(one.service);
         match one.lead {
@@ -245,7 +266,7 @@ impl Saves {
                     return;
                 }
                 verdict(Rung::Restart, format!("{names} changed"));
-                let changed = Changed { digest, since, settled: true, restart };
+                let changed = Changed { digest, since: begun, settled: true, restart };
                 service.send(Input::Changed(changed));
             }
             Lead::Cosmetic => {

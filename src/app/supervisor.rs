@@ -1,6 +1,8 @@
 //! The loop of `up`: takes in what the watcher, the go command, the services and the user say, and decides who is
 //! started and stopped when. What saves lead to is decided in `saves`.
 
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -14,8 +16,9 @@ use super::reload::{self, How};
 use super::saves::Saves;
 use super::up;
 use crate::config::{self, Config};
+use crate::control::Command;
 use crate::name::Name;
-use crate::record::{Level, Tell};
+use crate::record::{Event as Fact, Level, Tell};
 use crate::service::{Input, Report, Service};
 use crate::watch::{Told, Watch};
 
@@ -40,6 +43,8 @@ pub enum Event {
     Signal(Termination),
     /// The go command has answered; the number is that of the configuration.
     Listed(u64, Listed),
+    /// The user asks for something, from the console or another one.
+    Control(Command),
     /// Nobody reads what is written any more.
     OutputClosed,
 }
@@ -90,6 +95,7 @@ enum Phase {
 impl Supervisor {
     /// The loop for `config`; its services are started here.
     pub fn new(config: Config, saves: Saves, watch: Watch, means: Means) -> Supervisor {
+        means.introduce(&config);
         Supervisor {
             saves,
             watch,
@@ -126,6 +132,8 @@ impl Supervisor {
                         self.saves.listed(listed, &self.watch, &self.services);
                     }
                     Ok(Event::Listed(..)) => {}
+                    Ok(Event::Control(command)) if self.phase == Phase::Running => self.control(command),
+                    Ok(Event::Control(_)) => {}
                     Ok(Event::OutputClosed) if self.phase == Phase::Running => self.stop(),
                     Ok(Event::OutputClosed) => {}
                     Err(_) => unreachable!("the loop itself holds a sender"),
@@ -253,6 +261,7 @@ impl Supervisor {
             service.send(Input::Stop);
             self.leaving.push(service);
         }
+        self.means.introduce(&new);
         (self.order, self.config) = (order, new);
     }
 
@@ -267,6 +276,8 @@ impl Supervisor {
             return;
         };
         if report == Report::Settled {
+            // After all that the service has told of it.
+            self.tell.fact(Some(name), Fact::Settled);
             return self
                 .order
                 .settled(index)

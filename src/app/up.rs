@@ -10,6 +10,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, after, select, unbounded};
+use hotwatch_platform::dirs;
 use hotwatch_platform::guard::{self, Guard};
 use hotwatch_platform::process::reserve_descriptors;
 use hotwatch_platform::signal::Blocked;
@@ -19,16 +20,17 @@ use super::debug;
 use super::means::Means;
 use super::saves::Saves;
 use super::supervisor::{Ending, Event, Supervisor};
-use super::{check, colored};
+use super::{check, colored, console};
 use crate::classify::is_go_source;
 use crate::cli::Global;
 use crate::config::{self, Config, Globs};
+use crate::control::{Hub, Place, Server};
 use crate::error::Error;
 use crate::go;
 use crate::go::slots::Slots;
 use crate::log::file::{Limits, LogFiles};
 use crate::log::json::Json;
-use crate::log::terminal::Terminal;
+use crate::log::terminal::{Filter, Terminal};
 use crate::log::{Log, View};
 use crate::plan::Plan;
 use crate::record::{self, Level, Tell};
@@ -44,25 +46,49 @@ pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -
     let debugged = debug::debugged(&config, debug)?;
     let (events, heard) = unbounded();
     let on_signal = events.clone();
+    let keyboard = console::keyboard(global).map_err(Error::io("open a pipe"))?;
+    let signals = match &keyboard {
+        Some(keyboard) => signals.with_keyboard(keyboard.clone()).map_err(Error::io("block signals"))?,
+        None => signals,
+    };
     let _listener = signals
         .listen(move |signal| drop(on_signal.send(Event::Signal(signal))))
         .map_err(Error::io("start a thread"))?;
     // Before the ports: one that is held by another hotwatch's service is no riddle then.
     let cache = Cache::take(&config.root)?;
     check::refuse(&config, &debugged)?;
-    let views = views(&config, global)?;
-    let (tell, told) = record::channel(&["the disk of the log files", "the reader of hotwatch's output"]);
+    let (hub, filter) = (Hub::default(), Filter::default());
+    let views = views(&config, global, &hub, &filter)?;
+    let (tell, told) = record::channel(&[
+        "the disk of the log files",
+        "what is kept in memory",
+        "the reader of hotwatch's output",
+    ]);
     let _guard = guard(&cache, &tell);
     let on_closed = events.clone();
     let views = told.into_iter().zip(views).collect();
     let log = Log::start(views, &tell, move || drop(on_closed.send(Event::OutputClosed)));
+    let console = keyboard.map(|keyboard| console::start(&keyboard, global.color, &hub, filter, &events));
+    let _console = console.transpose().map_err(Error::io("start a thread"))?;
 
-    let result = run(config, debugged, &cache, &tell, &events, &heard);
+    let result = run(config, debugged, &cache, &tell, &hub, &events, &heard);
     tell.end();
-    if !matches!(result, Ok(Ending::Killed)) {
+    if !matches!(result, Ok((Ending::Killed, _))) {
         finish(&log, &heard);
     }
-    result.map(|ending| if ending == Ending::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    // The connections end with the last records, not before.
+    result
+        .map(|(ending, _server)| if ending == Ending::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Lets other processes of the same user control this one.
+fn listen(project: PathBuf, cache: &Cache, hub: &Hub, events: &Sender<Event>) -> Result<Server, String> {
+    let place = Place::take(&dirs::runtime(), &cache.socket_name()).map_err(|error| error.to_string())?;
+    cache.announce(place.path()).map_err(|error| error.to_string())?;
+    let events = events.clone();
+    // The loop outlives its control.
+    let command = move |command| drop(events.send(Event::Control(command)));
+    Server::start(place, project, hub.clone(), command).map_err(|error| error.to_string())
 }
 
 /// Starts the guard. Without one hotwatch does its work all the same.
@@ -101,15 +127,17 @@ fn run(
     debugged: debug::Debugged,
     cache: &Cache,
     tell: &Tell,
+    hub: &Hub,
     events: &Sender<Event>,
     heard: &Receiver<Event>,
-) -> Result<Ending, Error> {
+) -> Result<(Ending, Option<Server>), Error> {
     let means = Means {
         cache: cache.dir.join("services"),
         slots: Slots::new(available_parallelism().map_or(2, usize::from)),
         goflags: go::flags(),
         debugged,
         tell: tell.clone(),
+        hub: hub.clone(),
         events: events.clone(),
     };
     let lister = means.lister(&config, 0);
@@ -117,18 +145,22 @@ fn run(
     let watch = Watch::start(watched(&config))?;
     let mut known = Known::default();
     let Some(summary) = read_all(watch.telling(), heard, &mut known, &plan, tell)? else {
-        return Ok(Ending::Stopped);
+        return Ok((Ending::Stopped, None));
     };
     check::warnings(&config).into_iter().for_each(|warning| tell.notice(None, Level::Warning, warning));
     summary.links.iter().for_each(|(link, target)| plan.add_link(link, target));
     let saves = Saves::new(&config, known, plan, lister, summary.directories, tell.clone());
+    let root = config.root.clone();
     let mut supervisor = Supervisor::new(config, saves, watch, means);
+    let server = listen(root, cache, hub, events).map_err(|why| {
+        tell.notice(None, Level::Warning, format!("other terminals cannot control this hotwatch: {why}"));
+    });
     let ending = supervisor.run(heard);
     if ending == Ending::Killed {
         // A thread may be stuck where nobody reads what it writes; it must not keep hotwatch from ending.
         std::mem::forget(supervisor);
     }
-    Ok(ending)
+    Ok((ending, server.ok()))
 }
 
 /// Reads every file that is there; `None` when the user ended it before that was done.
@@ -184,8 +216,8 @@ pub fn watched(config: &Config) -> Watched {
     }
 }
 
-/// The log files, then the console.
-fn views(config: &Config, global: &Global) -> Result<[Box<dyn View>; 2], Error> {
+/// The log files, what other processes are told, then the console.
+fn views(config: &Config, global: &Global, hub: &Hub, filter: &Filter) -> Result<[Box<dyn View>; 3], Error> {
     let names: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
     fs::create_dir_all(&config.log_dir).map_err(Error::io(format!(
         "make the directory `{}`; set another `log_dir`",
@@ -198,7 +230,7 @@ fn views(config: &Config, global: &Global) -> Result<[Box<dyn View>; 2], Error> 
         Box::new(Json::new(stdout))
     } else {
         let colored = colored(global.color, &stdout);
-        Box::new(Terminal::new(stdout, colored, names))
+        Box::new(Terminal::new(stdout, colored, names).filtered(filter.clone()))
     };
-    Ok([Box::new(files), console])
+    Ok([Box::new(files), Box::new(hub.clone()), console])
 }

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Color, Style};
 
 use super::json::write_out;
 use super::seam::{Piece, Seam};
 use super::{Remark, Tone, View, words};
-use crate::ansi::{Filter, Keep};
+use crate::ansi::{self, Keep};
 use crate::name::Name;
 use crate::record::{Event, Failure, Record, Stream};
 
@@ -26,6 +27,22 @@ const COLORS: [AnsiColor; 8] = [
     AnsiColor::BrightMagenta,
 ];
 
+/// Which services' lines are shown; what hotwatch says itself always is. Cheap to clone, all clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Filter(Arc<Mutex<Option<Name>>>);
+
+impl Filter {
+    /// From now on shows lines of `service` only, or all.
+    pub fn set(&self, service: Option<Name>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = service;
+    }
+
+    fn shows(&self, service: Option<&Name>) -> bool {
+        let only = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        only.as_ref().is_none_or(|only| service == Some(only))
+    }
+}
+
 /// Writes records for people.
 pub struct Terminal<W> {
     out: W,
@@ -34,11 +51,12 @@ pub struct Terminal<W> {
     colored: bool,
     names: Vec<Name>,
     width: usize,
+    filter: Filter,
     /// The services whose last build failed, and why.
     failures: BTreeMap<Name, Failure>,
     seam: Seam<(Name, Stream)>,
     /// What is left of the escape sequences of each.
-    filters: BTreeMap<(Name, Stream), Filter>,
+    filters: BTreeMap<(Name, Stream), ansi::Filter>,
 }
 
 /// Sets back all colours.
@@ -58,10 +76,16 @@ impl<W: Write + Send> Terminal<W> {
             colored,
             names,
             width,
+            filter: Filter::default(),
             failures: BTreeMap::new(),
             seam: Seam::new(),
             filters: BTreeMap::new(),
         }
+    }
+
+    /// Shows only lines that `filter` lets through.
+    pub fn filtered(self, filter: Filter) -> Terminal<W> {
+        Terminal { filter, ..self }
     }
 
     /// Writes a piece of a line of a service.
@@ -76,7 +100,7 @@ impl<W: Write + Send> Terminal<W> {
             }
         }
         let keep = if self.colored { Keep::Colors } else { Keep::Text };
-        let filter = self.filters.entry(writer.clone()).or_insert_with(|| Filter::new(keep));
+        let filter = self.filters.entry(writer.clone()).or_insert_with(|| ansi::Filter::new(keep));
         let mut shown = Vec::with_capacity(text.len());
         filter.pass(text, &mut shown);
         let dyed = filter.is_colored();
@@ -169,8 +193,11 @@ impl<W: Write + Send> Terminal<W> {
 impl<W: Write + Send> View for Terminal<W> {
     fn show(&mut self, record: &Record) {
         let service = record.service.as_ref();
-        if let (Event::Log { stream, line, partial }, Some(service)) = (&record.event, service) {
-            return self.piece(service, *stream, line, *partial);
+        if let (Event::Log { stream, line, partial }, Some(name)) = (&record.event, service) {
+            if self.filter.shows(service) {
+                self.piece(name, *stream, line, *partial);
+            }
+            return;
         }
         let Some((tone, mut text)) = words(&record.event) else { return };
         if let (Some(name), Event::Build { ok, failure, .. }) = (service, &record.event)
@@ -276,6 +303,24 @@ api     | /p/x.go:7: too bad
 api     | too many errors
 ";
         assert_eq!(shown(false, events), expected);
+    }
+
+    #[test]
+    fn a_filter_hides_lines_of_others_and_nothing_else() {
+        let filter = Filter::default();
+        filter.set(Name::parse("api").ok());
+        let mut out = Vec::new();
+        let mut terminal = Terminal::new(&mut out, false, Vec::new()).filtered(filter.clone());
+        let mut show = |service, event| {
+            terminal.show(&Record { at: SystemTime::now(), event, service: Name::parse(service).ok() });
+        };
+        show("api", log("one"));
+        show("web", log("two"));
+        show("web", Event::Started { pid: 1 });
+        filter.set(None);
+        show("web", log("three"));
+        assert!(terminal.flush().is_empty());
+        assert_eq!(String::from_utf8(out).unwrap(), "api | one\nweb > started, PID 1\nweb | three\n");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// A directory of a test's own, with a cache and a log directory beside the project.
+/// A directory of a test's own, with a cache, a log and a runtime directory beside the project.
 pub struct Project {
     dir: tempfile::TempDir,
 }
@@ -36,7 +36,7 @@ impl Project {
     /// An empty project.
     pub fn new() -> Project {
         let dir = tempfile::Builder::new().prefix("hotwatch-test-").tempdir().unwrap();
-        for name in ["project", "log"] {
+        for name in ["project", "log", "run"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         Project { dir }
@@ -164,6 +164,7 @@ impl Project {
     pub fn surround(&self, command: &mut Command) {
         command
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
+            .env("XDG_RUNTIME_DIR", self.dir.path().join("run"))
             .env("GOCACHE", go_cache())
             .env("GOFLAGS", "-buildvcs=false")
             .env_remove("NO_COLOR");

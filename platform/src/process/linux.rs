@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::{Pid, getpgid, getpgrp, getpid};
+use nix::unistd::{Pid, SysconfVar, getpgid, getpgrp, getpid, sysconf};
 
-use super::{Span, book};
+use super::{Span, Usage, book};
 
 /// Where pidfd_open is missing (before Linux 5.3), how often to look whether a process has ended.
 const LOOK: Duration = Duration::from_millis(100);
@@ -138,6 +138,25 @@ pub(crate) fn set_name(name: &std::ffi::CStr) {
     let _ = nix::sys::prctl::set_name(name);
 }
 
+/// The group, the session and the usage of every process, as far as they can be read.
+pub(super) fn usages() -> impl Iterator<Item = (i32, i32, Usage)> {
+    let constant = |name| sysconf(name).ok().flatten().and_then(|value| u64::try_from(value).ok());
+    let page = constant(SysconfVar::PAGE_SIZE).unwrap_or(4096);
+    let ticks = constant(SysconfVar::CLK_TCK).unwrap_or(100);
+    let of = move |pid| usage(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, page, ticks);
+    pids().filter_map(of)
+}
+
+/// Reads a line of proc_pid_stat(5). What follows the name begins with the third field, the state.
+fn usage(stat: &str, page: u64, ticks: u64) -> Option<(i32, i32, Usage)> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    let id = |field: usize| fields.get(field - 3)?.parse::<i32>().ok();
+    let cpu = Duration::from_millis((number(14)? + number(15)?) * 1000 / ticks);
+    Some((id(5)?, id(6)?, Usage { rss: number(24)? * page, cpu }))
+}
+
 /// Waits for the end of `pid`, at most for `longest`. `is_it` says whether the process of this id is still the
 /// one that is meant.
 pub(super) fn wait_end(pid: i32, longest: Option<Duration>, is_it: &dyn Fn() -> bool) -> bool {
@@ -165,4 +184,18 @@ pub(super) fn wait_end(pid: i32, longest: Option<Duration>, is_it: &dyn Fn() -> 
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_usage_behind_a_name_with_parentheses() {
+        let stat =
+            "7 (a) b) R 1 40 41 0 -1 4194304 0 0 0 0 150 50 0 0 20 0 1 0 9 1000 3 18446744073709551615";
+        let expected = Usage { rss: 3 * 4096, cpu: Duration::from_secs(2) };
+        assert_eq!(usage(stat, 4096, 100), Some((40, 41, expected)));
+        assert_eq!(usage("7 (cut", 4096, 100), None);
+    }
 }

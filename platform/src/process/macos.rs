@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Span;
 use nix::libc::{time_t, timespec};
 use nix::sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue};
+use nix::unistd::{Pid, getpgid, getsid};
+
+use super::{Span, Usage};
 
 /// The processes of a group or session, and possibly others.
 pub(super) fn members(id: i32, span: Span) -> Vec<i32> {
@@ -85,6 +87,37 @@ pub(crate) fn own_program() -> std::io::Result<PathBuf> {
 
 /// Does nothing: the name is that of the program's file.
 pub(crate) fn set_name(_: &std::ffi::CStr) {}
+
+/// The group, the session and the usage of every process, as far as they can be read.
+pub(super) fn usages() -> impl Iterator<Item = (i32, i32, Usage)> {
+    let scale = timebase();
+    members(0, Span::Session).into_iter().filter_map(move |pid| {
+        let group = getpgid(Some(Pid::from_raw(pid))).ok()?.as_raw();
+        let session = getsid(Some(Pid::from_raw(pid))).map_or(0, Pid::as_raw);
+        let mut info = std::mem::MaybeUninit::<libc::proc_taskinfo>::zeroed();
+        let size = i32::try_from(size_of::<libc::proc_taskinfo>()).expect("a small struct");
+        // SAFETY: the buffer is valid for writes of `size` bytes, and a zeroed proc_taskinfo is a valid one. A
+        // process that is gone, or another user's, is answered with fewer bytes.
+        let info = unsafe {
+            let wrote = libc::proc_pidinfo(pid, libc::PROC_PIDTASKINFO, 0, info.as_mut_ptr().cast(), size);
+            (wrote == size).then(|| info.assume_init())?
+        };
+        let cpu = Duration::from_nanos(scale(info.pti_total_user + info.pti_total_system));
+        Some((group, session, Usage { rss: info.pti_resident_size, cpu }))
+    })
+}
+
+/// From the units of the kernel's clock, in which processor times are told, to nanoseconds.
+#[allow(deprecated, reason = "the crate that libc names instead binds the same function")]
+fn timebase() -> impl Fn(u64) -> u64 {
+    let mut base = libc::mach_timebase_info { numer: 1, denom: 1 };
+    // SAFETY: the struct is valid for writes; the call fills it in and does nothing else.
+    unsafe { libc::mach_timebase_info(&raw mut base) };
+    move |units| {
+        let nanoseconds = u128::from(units) * u128::from(base.numer) / u128::from(base.denom.max(1));
+        u64::try_from(nanoseconds).unwrap_or(u64::MAX)
+    }
+}
 
 /// Waits for the end of `pid`, at most for `longest`. `is_it` says whether the process of this id is still the
 /// one that is meant.

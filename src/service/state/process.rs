@@ -124,7 +124,7 @@ impl Machine {
         {
             let pid = *pid;
             *stage = Stage::Settled;
-            self.tell(Event::Settled { pid });
+            self.tell(Event::Good { pid });
             self.is_good = true;
             if std::mem::take(&mut self.fallback) {
                 self.effects.push(Effect::Keep);

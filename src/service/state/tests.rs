@@ -41,7 +41,7 @@ impl Bench {
         bench.give(100, Input::Built(Ok(Made::New)));
         bench.give(100, Input::Started { pid: 1 });
         bench.give(150, Input::Ready { pid: 0 });
-        assert_eq!(bench.tick(650), "settled:1");
+        assert_eq!(bench.tick(650), "good:1");
         bench.at = 1000;
         bench
     }
@@ -100,7 +100,7 @@ fn short(effect: &Effect) -> String {
         Effect::Tell(Event::Verdict { rung, .. }) => format!("verdict:{rung:?}"),
         Effect::Tell(Event::Notice { level, .. }) => format!("notice:{level:?}"),
         Effect::Tell(Event::RolledBack { pid, .. }) => format!("back:{pid}"),
-        Effect::Tell(Event::Settled { pid }) => format!("settled:{pid}"),
+        Effect::Tell(Event::Good { pid }) => format!("good:{pid}"),
         Effect::Tell(Event::Held { .. }) => "held".to_owned(),
         Effect::Start(Launch::New { .. }) => "Start".to_owned(),
         Effect::Start(launch) => format!("Start:{launch:?}"),
@@ -125,7 +125,7 @@ fn builds_at_once_and_starts_when_its_turn_comes() {
     assert_eq!(bench.give(200, Input::Launch), "Start");
     assert_eq!(bench.give(201, Input::Started { pid: 7 }), "started:7 report:Started");
     assert_eq!(bench.give(230, Input::Ready { pid: 0 }), "ready:29 report:Ready");
-    assert_eq!(bench.tick(730), "settled:7");
+    assert_eq!(bench.tick(730), "good:7");
     assert_eq!(bench.machine.deadline(), None);
 }
 
@@ -326,7 +326,7 @@ fn saves_after_a_restart_are_gathered_not_dropped() {
     // There and back again within the cooldown is nothing.
     assert_eq!(bench.save(1600, "d"), "verdict:Restart");
     assert_eq!(bench.save(1700, "c"), "verdict:Nothing");
-    assert_eq!(bench.tick(2010), "settled:3 Keep");
+    assert_eq!(bench.tick(2010), "good:3 Keep");
     assert_eq!(bench.machine.deadline(), None);
 }
 
@@ -640,7 +640,7 @@ fn who_starts_badly_gives_way_once_to_what_ran_before() {
         assert_eq!(bench.give(1201, Input::Gone { pid: 2 }), "Start:Back");
         bench.give(1202, Input::Started { pid: 3 });
         assert_eq!(bench.give(1210, Input::Ready { pid: 3 }), "ready:8 back:3 report:Ready");
-        assert_eq!(bench.tick(1710), "settled:3");
+        assert_eq!(bench.tick(1710), "good:3");
         // The same source saved again is another attempt, and what runs now is good.
         let since = bench.start + Duration::from_millis(2000);
         assert_eq!(bench.give(2000, touched(since)), "Build");
@@ -648,7 +648,7 @@ fn who_starts_badly_gives_way_once_to_what_ran_before() {
         assert_eq!(bench.give(2110, Input::Gone { pid: 3 }), "stopped:3 Start");
         bench.give(2111, Input::Started { pid: 4 });
         bench.give(2112, Input::Ready { pid: 4 });
-        assert_eq!(bench.tick(2612), "settled:4 Keep");
+        assert_eq!(bench.tick(2612), "good:4 Keep");
         // Now it is good, so its end is a crash.
         assert_eq!(bench.give(3000, exited(4, 1)), "exited:4 Terminate notice:Warning");
         assert_eq!(bench.give(3001, Input::Gone { pid: 4 }), "");
@@ -725,7 +725,7 @@ fn behind_a_held_port_the_old_process_goes_when_the_new_one_is_good() {
     let mut bench = beside();
     let told = "switch:2 ready:9 restarted:Some(1):2:110 report:Ready";
     assert_eq!(bench.give(1110, Input::Ready { pid: 2 }), told);
-    assert_eq!(bench.tick(1610), "settled:2 Keep retire:1");
+    assert_eq!(bench.tick(1610), "good:2 Keep retire:1");
     assert_eq!(bench.give(1700, Input::Idle { pid: 1 }), "Terminate");
     assert_eq!(bench.give(1710, Input::Exited { pid: 1, exit: Exit::Code(0) }), "");
     assert_eq!(bench.give(1711, Input::Gone { pid: 1 }), "stopped:1");

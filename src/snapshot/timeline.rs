@@ -1,0 +1,76 @@
+//! What became of a save, and where its time went.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Split;
+
+/// What became of one save, or of one request, for one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// When it was over.
+    #[serde(with = "humantime_serde")]
+    pub at: SystemTime,
+    /// For which service.
+    pub service: String,
+    /// What led to it.
+    pub reason: String,
+    /// How long it took, in milliseconds: from the first event of the save for a restart, otherwise from the
+    /// beginning of the build.
+    pub ms: u64,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What became of a save.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Another process is ready.
+    Restarted {
+        old_pid: Option<i32>,
+        pid: i32,
+        #[serde(flatten)]
+        split: Split,
+    },
+    /// The build made the program that runs already.
+    Unchanged,
+    /// The build failed.
+    Failed { error: String },
+    /// A newer save made the build pointless.
+    Cancelled,
+}
+
+impl Reload {
+    /// When its first event was read, or its build began.
+    pub fn event(&self) -> SystemTime {
+        self.at - Duration::from_millis(self.ms)
+    }
+
+    /// What became of it, in one word.
+    pub fn word(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Restarted { .. } => "restarted",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Failed { .. } => "failed",
+            Outcome::Cancelled => "cancelled",
+        }
+    }
+
+    /// Its parts in milliseconds, in order; all of what is no restart is its build.
+    pub fn parts(&self) -> [(&'static str, u64); 5] {
+        let split = match self.outcome {
+            Outcome::Restarted { split, .. } => split,
+            _ => Split { build_ms: self.ms, ..Split::default() },
+        };
+        [
+            ("gather", split.wait_ms),
+            ("build", split.build_ms),
+            ("stop", split.stop_ms),
+            ("start", split.start_ms),
+            ("ready", split.ready_ms),
+        ]
+    }
+}
