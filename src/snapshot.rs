@@ -179,10 +179,10 @@ impl Service {
             }
             Event::Verdict { rung, reason } => {
                 self.verdict = Some(reason.clone());
-                if let Some(ms) = self.built.take().filter(|_| self.pid.is_some()) {
-                    return Some(self.reload(at, ms, Outcome::Unchanged));
-                }
                 if *rung == Rung::Nothing {
+                    if let Some(ms) = self.built.take().filter(|_| self.pid.is_some()) {
+                        return Some(self.reload(at, ms, Outcome::Unchanged));
+                    }
                     self.changed.truncate(self.before);
                 }
             }
@@ -246,11 +246,11 @@ impl Service {
 
     fn reload(&mut self, at: SystemTime, ms: u64, outcome: Outcome) -> Reload {
         // A build that gave way to a newer save leaves its causes to the next.
-        let changed = match outcome {
-            Outcome::Cancelled => self.changed.clone(),
-            _ => std::mem::take(&mut self.changed),
+        let (changed, asked) = match outcome {
+            Outcome::Cancelled => (self.changed.clone(), self.asked),
+            _ => (std::mem::take(&mut self.changed), std::mem::take(&mut self.asked)),
         };
-        let reason = match (&changed[..], self.asked) {
+        let reason = match (&changed[..], asked) {
             ([], "") => String::new(),
             ([], asked) => format!("asked to {asked}"),
             (changed, _) => format!("{} changed", plan::list(changed)),

@@ -66,7 +66,9 @@ fn completions_manual_and_version() {
     assert!(text(&project.run(&["man", "events"]).stdout).contains("hotwatch\\-events"));
     assert_eq!(project.run(&["man", "nothing"]).status.code(), Some(1));
     assert!(text(&project.run(&["--version"]).stdout).starts_with("hotwatch 0."));
-    for verb in ["up", "check", "events", "demo", "completions", "man"] {
+    for verb in
+        ["up", "check", "status", "restart", "logs", "timeline", "events", "demo", "completions", "man"]
+    {
         assert!(project.run(&[verb, "--help"]).status.success(), "{verb}");
     }
     assert!(text(&project.run(&["--help"]).stdout).contains("Examples:"));

@@ -111,7 +111,7 @@ fn lay_out(head: &[&str], rows: Vec<Vec<Cell>>, colored: bool, width: Option<usi
             let shown: String = text.chars().map(clean).take(left).collect();
             let used = shown.chars().count();
             left -= used;
-            match colored {
+            match colored && !shown.is_empty() {
                 true => line += &format!("{style}{shown}{style:#}"),
                 false => line += &shown,
             }
