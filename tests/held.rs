@@ -204,7 +204,7 @@ fn streams_and_upgraded_connections_are_never_cut_while_the_old_process_drains()
     let mut up = project.up();
     up.until_event("ready", "web");
     up.until_watching();
-    let old = up.pid("web").to_string();
+    let old = up.pid("web");
     let mut stream = Client::new(port);
     stream.send("GET /stream HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n");
     assert!(stream.line().starts_with("HTTP/1.1 200"));
@@ -226,9 +226,7 @@ fn streams_and_upgraded_connections_are_never_cut_while_the_old_process_drains()
     assert!(rest.contains("line 29\n") && rest.ends_with("end\n\r\n0\r\n\r\n"), "{rest}");
     assert_eq!(up.count(0, "stopped", "web"), 0);
     drop(socket);
-    up.until("the end of the old process", |seen| {
-        is(seen, "stopped", "web") && seen["pid"].to_string() == old
-    });
+    up.until("the end of the old process", |seen| is(seen, "stopped", "web") && seen["pid"] == old);
     up.stop();
 }
 

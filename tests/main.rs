@@ -19,6 +19,7 @@ mod limits;
 mod logs;
 mod real;
 mod reload;
+mod rounds;
 mod saves;
 mod settings;
 mod stopping;

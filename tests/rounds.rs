@@ -108,7 +108,8 @@ struct Rounds {
 impl Rounds {
     fn draw(&mut self, below: usize) -> usize {
         // Knuth's MMIX generator; its upper bits are good enough.
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.random >> 33).unwrap() % below
     }
 

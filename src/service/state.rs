@@ -208,7 +208,7 @@ impl Machine {
             Process::None if self.launched && !self.held && !self.down => self.faults.deadline(),
             Process::None | Process::Starting { .. } => None,
         };
-        let leaving = self.leaving.iter().map(|leaving| leaving.deadline());
+        let leaving = self.leaving.iter().map(Leaving::deadline);
         [cooldown, build, process].into_iter().flatten().chain(leaving).min()
     }
 

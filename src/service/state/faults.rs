@@ -69,7 +69,7 @@ impl Faults {
             self.is_old = true;
             return None;
         }
-        Some(self.crash(now, reason))
+        Some(self.crash(now, &reason))
     }
 
     /// What ran before goes on in its place.
@@ -78,7 +78,7 @@ impl Faults {
     }
 
     /// The process ended at `now`, for that `reason`, although it was good. Returns what to tell.
-    pub fn crash(&mut self, now: Instant, reason: String) -> Event {
+    pub fn crash(&mut self, now: Instant, reason: &str) -> Event {
         self.ends.retain(|&end| now < end + WINDOW);
         self.ends.push_back(now);
         let Some(&pause) = PAUSES.get(self.ends.len() - 1) else {

@@ -184,7 +184,7 @@ impl Machine {
                 let after = humantime::format_duration(Duration::from_millis(millis(now - started)));
                 self.bad_start(now, format!("PID {of} ended after {after} with {exit}"))
             }
-            Stage::Settled => Some(self.faults.crash(now, format!("PID {of} ended with {exit}"))),
+            Stage::Settled => Some(self.faults.crash(now, &format!("PID {of} ended with {exit}"))),
         };
         self.effects.extend(words.map(Effect::Tell));
     }
