@@ -70,6 +70,8 @@ impl fmt::Display for Source {
 struct Model {
     name: &'static str,
     source: Source,
+    /// Whether that was built, or tried to be.
+    tried: bool,
     /// The version that was good last.
     good: u32,
     /// Whether the user wants it to run.
@@ -114,7 +116,7 @@ impl Rounds {
     }
 
     fn save(&mut self, index: usize, source: Source) {
-        self.models[index].source = source;
+        (self.models[index].source, self.models[index].tried) = (source, false);
         let name = self.models[index].name;
         // The same text twice would be no change.
         self.version += 1;
@@ -138,6 +140,7 @@ impl Rounds {
         if !self.models[index].wanted {
             return;
         }
+        self.models[index].tried = true;
         match self.models[index].source {
             Source::Good(version) => {
                 let model = &mut self.models[index];
@@ -175,13 +178,16 @@ impl Rounds {
             assert!(Instant::now() < deadline, "{what}: {state:?}, alive: {alive}; {model:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
-        if let Some((pid, _)) = self.pid(index).filter(|_| runs) {
-            let (name, pid) = (self.models[index].name, i64::from(pid.as_raw()));
-            let good = |seen: &serde_json::Value| is(seen, "good", name) && seen["pid"] == pid;
-            if !self.up.seen.iter().any(good) {
-                self.up.until(&format!("`good` of {name}, PID {pid}"), good);
-            }
+        // A save that was seen late may still have it replaced.
+        while runs && !self.is_good(index) {
+            self.up.until(&format!("process of {} that is good; {what}", SERVICES[index]), |_| true);
         }
+    }
+
+    fn is_good(&self, index: usize) -> bool {
+        let Some((pid, _)) = self.pid(index) else { return false };
+        let (name, pid) = (self.models[index].name, pid.as_raw());
+        self.up.seen.iter().rev().any(|seen| is(seen, "good", name) && seen["pid"] == pid)
     }
 
     fn round(&mut self, action: Action, index: usize) {
@@ -239,7 +245,10 @@ impl Rounds {
             }
             Action::Build => {
                 self.ask(&["build", name]);
-                self.takes_over(index);
+                // What runs already is not started anew.
+                if !runs || self.models[index].source != Source::Good(self.models[index].good) {
+                    self.takes_over(index);
+                }
             }
         }
     }
@@ -247,9 +256,9 @@ impl Rounds {
     /// The user has asked for a process: what is good runs at once, what was saved while it was stopped follows.
     fn asked_to_run(&mut self, index: usize) {
         let model = &mut self.models[index];
-        let was_wanted = std::mem::replace(&mut model.wanted, true);
-        (model.held, model.ends) = (false, 0);
-        if !was_wanted && model.source != Source::Good(model.good) {
+        (model.wanted, model.held, model.ends) = (true, false, 0);
+        // What does not build is tried again each time.
+        if !model.tried || model.source == Source::Broken {
             self.takes_over(index);
         }
     }
@@ -281,7 +290,15 @@ fn after_random_faults_everything_is_as_it_should_be() {
     let mut up = project.up();
     up.until_each("good", &SERVICES);
     up.until_watching();
-    let model = |name| Model { name, source: Source::Good(0), good: 0, wanted: true, held: false, ends: 0 };
+    let model = |name| Model {
+        name,
+        source: Source::Good(0),
+        tried: true,
+        good: 0,
+        wanted: true,
+        held: false,
+        ends: 0,
+    };
     let models = SERVICES.map(model).into();
     let hotwatch = up.child.id();
     let (descriptors, threads, _) = holdings(hotwatch);

@@ -122,6 +122,8 @@ pub struct Machine {
     since: Option<Instant>,
     /// `None` before the first build has ended.
     last_build: Option<Finished>,
+    /// Whether there is something to start: some build has succeeded.
+    has_binary: bool,
     build: Option<Build>,
     cancels: u32,
     /// Whether the save behind [`Machine::wanted`] is complete.
@@ -168,6 +170,7 @@ impl Machine {
             wanted: Digest::default(),
             since: None,
             last_build: None,
+            has_binary: false,
             build: None,
             cancels: 0,
             settled: true,

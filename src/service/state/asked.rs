@@ -33,9 +33,10 @@ impl Machine {
     fn run_again(&mut self, now: Instant) {
         self.down = false;
         self.cooldown_until = None;
-        if self.last_build.is_some_and(|last| last.succeeded) {
+        if self.has_binary {
             self.renew(now);
-        } else {
+        }
+        if self.last_build.is_some_and(|last| !last.succeeded) {
             self.build_again(now);
         }
     }

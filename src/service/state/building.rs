@@ -135,10 +135,9 @@ impl Machine {
 
     /// Starts anew what was built last, if new settings are waiting for that.
     fn take_over_settings(&mut self) {
-        let runs = !matches!(self.process, Process::None);
         if let Some(since) = self.settings.take()
+            && self.has_binary
             && !self.down
-            && (runs || self.last_build.is_some_and(|last| last.succeeded))
         {
             self.renew(since);
         }
@@ -234,6 +233,7 @@ impl Machine {
                     self.tell(Event::Build { ok: true, ms, failure: Failure::default() });
                 }
                 self.settings = None;
+                self.has_binary = true;
                 self.made(made, build.since, ms);
             }
             Err(failure) => {

@@ -605,6 +605,16 @@ fn who_was_stopped_by_its_user_stays_down_until_it_is_asked_for() {
 }
 
 #[test]
+fn who_is_started_again_runs_what_was_built_before_the_last_build_failed() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    bench.give(1100, Input::Built(Err(Failure::default())));
+    bench.give(1200, Input::Ask(Ask::Stop));
+    bench.give(1210, Input::Gone { pid: 1 });
+    assert_eq!(bench.give(2000, Input::Ask(Ask::Start)), "Start Build");
+}
+
+#[test]
 fn a_user_may_ask_for_another_process_or_another_build() {
     let mut bench = Bench::running();
     assert_eq!(bench.give(1000, Input::Ask(Ask::Restart)), "Terminate");
