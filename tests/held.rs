@@ -133,16 +133,26 @@ impl Load {
     }
 }
 
-fn replaced_under_load(env: &str, proxy: &str, times: usize) {
-    let (project, port) = with(env, proxy, "ready = { settle = \"500ms\" }");
+/// Replaces the service `times` times under load: by saves now and then, by request otherwise.
+fn replaced_under_load(env: &str, times: usize) {
+    let (project, port) = web(env, "ready = { settle = \"50ms\" }");
     let mut up = project.up();
-    up.until_event("ready", "web");
+    up.until_event("good", "web");
     up.until_watching();
     let load = Load::start(port);
     for number in 0..times {
-        save(&project, &format!("edit {number}"));
+        let old = up.pid("web");
+        if number % 20 == 0 {
+            save(&project, &format!("edit {number}"));
+        } else {
+            let output = project.run(&["restart", "web", "--no-wait"]);
+            assert!(output.status.success(), "{output:?}");
+        }
         up.until_event("restarted", "web");
-        assert!(Client::new(port).get().starts_with(&format!("edit {number} ")));
+        let new = up.pid("web");
+        let answer = Client::new(port).get();
+        assert!(answer.starts_with(&format!("edit {} {new} ", number / 20 * 20)), "{answer}");
+        up.until("the end of the old process", |seen| is(seen, "stopped", "web") && seen["pid"] == old);
     }
     let start_up = up.seen.iter().filter(|seen| is(seen, "ready", "web"));
     let start_up = start_up.map(|seen| seen["ms"].as_u64().unwrap()).max().unwrap();
@@ -154,12 +164,12 @@ fn replaced_under_load(env: &str, proxy: &str, times: usize) {
 
 #[test]
 fn no_request_fails_while_a_service_that_dies_at_once_is_replaced() {
-    replaced_under_load("", "", 8);
+    replaced_under_load("", 100);
 }
 
 #[test]
 fn no_request_fails_while_a_service_that_shuts_down_gracefully_is_replaced() {
-    replaced_under_load("GRACEFUL = \"1\"", "", 8);
+    replaced_under_load("GRACEFUL = \"1\"", 100);
 }
 
 #[test]
@@ -230,17 +240,44 @@ fn streams_and_upgraded_connections_are_never_cut_while_the_old_process_drains()
     up.stop();
 }
 
+/// Reads frames of HTTP/2 until `stream` ends; returns what data they carried (RFC 9113, section 4.1).
+fn http2_body(client: &mut Client, stream: u8) -> String {
+    let mut body = Vec::new();
+    loop {
+        let mut head = [0; 9];
+        client.0.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; usize::from(head[1]) * 256 + usize::from(head[2])];
+        client.0.read_exact(&mut payload).unwrap();
+        assert_ne!(head[3], 7, "GOAWAY: {payload:?}");
+        if (head[3], head[8]) == (0, stream) {
+            body.extend(payload);
+            if head[4] & 1 != 0 {
+                return String::from_utf8(body).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn http_2_stays_with_the_process_on_which_it_began() {
-    let (project, port) = web("", "");
+    let (project, port) = web("", "ready = { settle = \"50ms\" }");
     let mut up = project.up();
-    up.until_event("ready", "web");
+    up.until_event("good", "web");
+    up.until_watching();
+    let old = up.pid("web");
     let mut client = Client::new(port);
-    // The preface and an empty SETTINGS frame (RFC 9113, section 3.4), answered by SETTINGS.
+    // The preface with an empty SETTINGS frame, then GET / by entries of the static table (RFC 7541, appendix A).
+    let get = |stream| [b"\0\0\x08\x01\x05\0\0\0".as_slice(), &[stream], b"\x82\x86\x84\x41\x03web"].concat();
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
-    let mut head = [0; 9];
-    client.0.read_exact(&mut head).unwrap();
-    assert_eq!(head[3], 4, "{head:?}");
+    client.0.get_mut().write_all(&get(1)).unwrap();
+    assert_eq!(http2_body(&mut client, 1), format!("one {old} HTTP/2.0\n"));
+    save(&project, "two");
+    up.until_event("restarted", "web");
+    up.until_event("good", "web");
+    client.0.get_mut().write_all(&get(3)).unwrap();
+    assert_eq!(http2_body(&mut client, 3), format!("one {old} HTTP/2.0\n"));
+    drop(client);
+    up.until("the end of the old process", |seen| is(seen, "stopped", "web") && seen["pid"] == old);
     up.stop();
 }
 
