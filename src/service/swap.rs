@@ -27,6 +27,9 @@ const LAST_LINES: Duration = Duration::from_millis(50);
 /// How long to wait between two looks whether a debugger has started its program, at first.
 const DEBUGGEE_LOOK: Duration = Duration::from_millis(5);
 
+/// From which wait on the debugger is asked as well.
+const DEBUGGEE_MISSED: Duration = Duration::from_millis(80);
+
 /// A started process. Dropping it kills its group and waits for the end.
 #[derive(Debug)]
 pub struct Running {
@@ -176,18 +179,23 @@ impl Drop for Running {
 /// the program has ended. `None` if the debugger has ended first, or does not tell.
 fn follow_debuggee(group: &Group, port: u16) -> Option<Exit> {
     let mut pause = DEBUGGEE_LOOK;
-    let debuggee = loop {
-        if let Some(debuggee) = group.inner().first() {
-            break *debuggee;
+    let exit = loop {
+        if let Some(&debuggee) = group.inner().first() {
+            group.wait_end(debuggee, None);
+            break debugger::exit(port);
         }
         if group.wait_end(group.id(), Some(pause)) {
             return None;
         }
+        // It may have come and gone between two looks.
+        if pause >= DEBUGGEE_MISSED
+            && let Some(exit) = debugger::exit(port)
+        {
+            break Some(exit);
+        }
         // What has not started it for long will hardly do so now.
         pause *= 2;
     };
-    group.wait_end(debuggee, None);
-    let exit = debugger::exit(port);
     // What the program has left behind has to go as well.
     drop(group.signal(Signal::SIGTERM));
     exit
