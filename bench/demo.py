@@ -1,6 +1,6 @@
 """`idle` and `memory`: what hotwatch costs while nothing happens, on the demo backend of six services.
 
-Both begin once all six are ready and 2 s have passed.
+Both begin once all six count as good (ready for 3 s) and 2 s have passed.
 
 `idle` counts the system calls of hotwatch itself, in all its threads and not in its children, during 10 s.
 strace attaches to it and writes down every call with its time. Counted are the calls entered in the 10 s
@@ -41,7 +41,7 @@ def measure(bench):
     calls, switches, sizes = [], [], []
     for number in range(1, bench.runs + 1):
         with Up(bench._replace(env=env), project) as child:
-            child.wait_for("ready", PATIENCE, SERVICES)
+            child.wait_for("good", PATIENCE, SERVICES)
             time.sleep(SETTLE)
             sizes.append(memory(child.pid))
             progress("memory, run {}: {}".format(number, table.megabytes(sizes[-1][0])))
