@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -165,5 +166,62 @@ fn a_full_disk_fails_the_build_and_leaves_the_old_process_alone() {
     project.write("hotwatch.toml", &config);
     project.save_answer("api", "better");
     up.until_event("restarted", "api");
+    all_ended(up);
+}
+
+/// What the time of day is, for programs that load this: off by as many seconds as the file `OFFSET` says.
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+int clock_gettime(clockid_t id, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(id, now);
+    const char *path = getenv("OFFSET");
+    FILE *file = path && id == CLOCK_REALTIME ? fopen(path, "r") : NULL;
+    long offset = 0;
+    if (file) {
+        if (fscanf(file, "%ld", &offset) == 1) now->tv_sec += offset;
+        fclose(file);
+    }
+    return result;
+}
+"#;
+
+#[test]
+fn a_clock_that_jumps_changes_nothing() {
+    let project = Project::tiny(&["api"], "ready = { settle = \"100ms\" }");
+    let (source, library) = (project.beside("clock.c"), project.beside("clock.so"));
+    fs::write(&source, CLOCK).unwrap();
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).output();
+    if !cfg!(target_os = "linux") || !built.is_ok_and(|output| output.status.success()) {
+        return eprintln!("NOT CHECKED: without a C compiler on Linux no clock can be made to jump");
+    }
+    let offset = project.beside("offset");
+    let jump = |seconds: i64| fs::write(&offset, seconds.to_string()).unwrap();
+    jump(0);
+    let mut command = project.hotwatch(&["up", "--json"]);
+    command.env("LD_PRELOAD", &library).env("OFFSET", &offset);
+    let mut up = Up::start(command);
+    up.until_event("good", "api");
+    up.until_watching();
+    let before = up.seen.last().unwrap()["at"].as_str().unwrap().to_owned();
+    for (answer, seconds) in [("later", 86_400), ("earlier", -86_400), ("now", 0)] {
+        jump(seconds);
+        project.save_answer("api", answer);
+        let restarted = up.until_event("restarted", "api");
+        assert!(restarted["ms"].as_u64().unwrap() < 100_000, "{restarted}");
+        assert!((restarted["at"].as_str().unwrap()[..10] == before[..10]) == (seconds == 0), "{restarted}");
+        assert!(project.answer("api").starts_with(answer));
+        let pid = Pid::from_raw(i32::try_from(up.pid("api")).unwrap());
+        up.until_event("good", "api");
+        // A crash is started again as soon as ever.
+        kill(pid, Signal::SIGKILL).unwrap();
+        up.until_event("good", "api");
+    }
     all_ended(up);
 }
