@@ -14,6 +14,7 @@ use hotwatch_platform::dirs;
 use hotwatch_platform::guard::{self, Guard};
 use hotwatch_platform::process::reserve_descriptors;
 use hotwatch_platform::signal::Blocked;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::cache::Cache;
 use super::debug;
@@ -43,6 +44,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Runs `config`, the services that `debug` names under a debugger, until a signal ends it.
 pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
     reserve_descriptors().map_err(Error::io("open `/dev/null`"))?;
+    if config.services.iter().any(|service| service.proxy.is_some()) {
+        raise_descriptor_limit();
+    }
     let debugged = debug::debugged(&config, debug)?;
     let (events, heard) = unbounded();
     let on_signal = events.clone();
@@ -89,6 +93,18 @@ fn listen(project: PathBuf, cache: &Cache, hub: &Hub, events: &Sender<Event>) ->
     // The loop outlives its control.
     let command = move |command| drop(events.send(Event::Control(command)));
     Server::start(place, project, hub.clone(), command).map_err(|error| error.to_string())
+}
+
+/// Every connection to a held port takes up to two descriptors, and the limit is as low as 256 by default (macOS). What
+/// the system does not grant is not there.
+fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // As many as macOS grants at most (OPEN_MAX, sys/syslimits.h).
+        let wanted = hard.min(10_240);
+        if soft < wanted {
+            drop(setrlimit(Resource::RLIMIT_NOFILE, wanted, hard));
+        }
+    }
 }
 
 /// Starts the guard. Without one hotwatch does its work all the same.
