@@ -102,7 +102,7 @@ fn raise_descriptor_limit() {
         // As many as macOS grants at most (OPEN_MAX, sys/syslimits.h).
         let wanted = hard.min(10_240);
         if soft < wanted {
-            drop(setrlimit(Resource::RLIMIT_NOFILE, wanted, hard));
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
         }
     }
 }
