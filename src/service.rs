@@ -53,6 +53,15 @@ pub struct Surroundings {
     pub tell: Tell,
 }
 
+impl Surroundings {
+    /// Has a service whose process runs under a debugger be alone: two debuggers cannot listen on one port.
+    fn adapt(&self, config: &mut config::Service) {
+        if self.debugger.is_some() {
+            config.hold_nothing();
+        }
+    }
+}
+
 /// The handle to a service's thread. Dropping it kills what runs and joins the thread.
 #[derive(Debug)]
 pub struct Service {
@@ -65,10 +74,11 @@ pub struct Service {
 impl Service {
     /// Starts the thread, which starts the first build. Reports are passed to `report`.
     pub fn start(
-        config: config::Service,
+        mut config: config::Service,
         surroundings: Surroundings,
         report: impl Fn(Report) + Send + 'static,
     ) -> Service {
+        surroundings.adapt(&mut config);
         let (inputs, received) = unbounded();
         let (name, round) = (config.name.clone(), surroundings.round);
         let mut actor = Actor {
@@ -193,7 +203,8 @@ impl Actor {
                 self.steps.remove(&step);
                 Input::Fed { step }
             }
-            Input::Reconfigured { config, how, since } => {
+            Input::Reconfigured { mut config, how, since } => {
+                self.surroundings.adapt(&mut config);
                 if config.pre_build != self.config.pre_build {
                     self.steps = (0..config.pre_build.len()).collect();
                 }

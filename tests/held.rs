@@ -297,3 +297,18 @@ fn a_bad_version_behind_a_held_port_is_never_seen() {
     load.end();
     up.stop();
 }
+
+#[test]
+fn a_port_is_held_otherwise_after_an_edit_of_the_configuration() {
+    let (project, port) = web("", "");
+    let mut up = project.up();
+    up.until_event("ready", "web");
+    up.until_watching();
+    let other = free_ports(1)[0];
+    let config = std::fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    project.write("hotwatch.toml", &config.replace(&port.to_string(), &other.to_string()));
+    up.until_event("ready", "web");
+    assert!(Client::new(other).get().starts_with("one "));
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+    up.stop();
+}

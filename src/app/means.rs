@@ -39,11 +39,6 @@ impl Means {
         if let Some(advice) = debugger.and_then(|_| debug::advice(service)) {
             self.tell.notice(Some(&service.name), Level::Info, advice);
         }
-        let mut service = service.clone();
-        if debugger.is_some() {
-            // Two debuggers cannot listen on one port, so there is one process at a time.
-            service.hold_nothing();
-        }
         let surroundings = Surroundings {
             cache: self.cache.join(service.name.as_str()),
             cooldown: config.cooldown,
@@ -57,7 +52,7 @@ impl Means {
         let (events, name) = (self.events.clone(), service.name.clone());
         // The loop outlives its services.
         let report = move |report| drop(events.send(Event::Service(name.clone(), round, report)));
-        Service::start(service, surroundings, report)
+        Service::start(service.clone(), surroundings, report)
     }
 
     /// Lets it be known which services there are.

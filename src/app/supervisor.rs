@@ -237,7 +237,13 @@ impl Supervisor {
             let Some((before, service)) = old.remove(&config.name).filter(same_port) else {
                 // The same name may have left a moment ago.
                 self.leaving.retain(|leaving| *leaving.name() != config.name);
-                self.tell.notice(Some(&config.name), Level::Info, "new in the configuration");
+                let is_new = difference.new.contains(&config.name);
+                let words = if is_new {
+                    "new in the configuration"
+                } else {
+                    "its port is held otherwise; it starts anew"
+                };
+                self.tell.notice(Some(&config.name), Level::Info, words);
                 self.services.push(self.means.service(&new, index, self.round));
                 continue;
             };
