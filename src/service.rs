@@ -274,9 +274,10 @@ impl Actor {
                 self.port.iter().for_each(|port| port.show(&event));
                 self.surroundings.tell.fact(Some(&self.config.name), event);
             }
-            Effect::TellLate { gives_up } => {
+            Effect::TellLate { pid, gives_up } => {
                 let timeout = humantime::format_duration(self.config.readiness.timeout);
-                let reason = health::reason(&self.config.readiness.when);
+                let address = self.processes.get(&pid).and_then(Running::address);
+                let reason = health::reason(&self.config, address.map(|address| address.port()));
                 let next =
                     if gives_up { "it gives way to what ran before" } else { "what waits for it starts now" };
                 let message = format!("not ready after {timeout}: {reason}; {next}");

@@ -282,6 +282,20 @@ fn http_2_stays_with_the_process_on_which_it_began() {
 }
 
 #[test]
+fn one_that_does_not_listen_where_it_was_told_hears_of_the_variable() {
+    let proxy = "env = \"LISTEN_PORT\", drain = \"5s\"";
+    let (project, _) = with("PORT = \"0\"", proxy, "ready = { timeout = \"1s\" }");
+    let mut up = project.up();
+    let late = up.until("a late start", |seen| {
+        is(seen, "notice", "web")
+            && seen["message"].as_str().is_some_and(|text| text.starts_with("not ready"))
+    });
+    let message = late["message"].as_str().unwrap();
+    assert!(message.contains("which the variable `LISTEN_PORT` tells it"), "{message}");
+    up.stop();
+}
+
+#[test]
 fn a_bad_version_behind_a_held_port_is_never_seen() {
     let (project, port) = web("", "");
     let mut up = project.up();

@@ -113,7 +113,9 @@ fn http(url: &str, port: Option<u16>, status: Option<u16>) -> Result<Http, Strin
         return Ok(Http { host: "127.0.0.1".to_owned(), port, path: url.to_owned(), status });
     }
     let problem = |what: &str| format!("`{url}` {what}; {example}");
-    let rest = url.strip_prefix("http://").ok_or_else(|| problem("does not begin with `http://`"))?;
+    let rest = url
+        .strip_prefix("http://")
+        .ok_or_else(|| problem("begins neither with `/`, as a path, nor with `http://`"))?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let colon = authority.rfind(':').filter(|&at| !authority[at..].contains(']'));
     let (host, port) = match colon {

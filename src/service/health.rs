@@ -162,18 +162,31 @@ impl Look {
     }
 }
 
-/// Why a process may not be ready yet, in words.
-pub fn reason(ready: &Ready) -> String {
+/// Why a process of `service` may not be ready yet, in words; `given` is the port on which it was told to listen, if
+/// another is held for it.
+pub fn reason(service: &Service, given: Option<u16>) -> String {
+    let behind = given.map(|port| service.behind(port));
+    let told = |port: u16| {
+        let env = service.proxy.as_ref().and_then(|proxy| proxy.env.as_ref()).filter(|_| given == Some(port));
+        env.map_or_else(String::new, |env| format!(", which the variable `{env}` tells it"))
+    };
     let listens = |port: u16| {
         let holders = port::holders(port).unwrap_or_default();
         holders.first().map(|holder| format!("port {port} is held by {holder}, which does not belong to it"))
     };
-    match ready {
-        Ready::Tcp(port) => listens(*port).unwrap_or_else(|| format!("it does not listen on port {port}")),
+    match &behind.as_ref().unwrap_or(service).readiness.when {
+        Ready::Tcp(port) => {
+            listens(*port).unwrap_or_else(|| format!("it does not listen on port {port}{}", told(*port)))
+        }
         Ready::Http(http) => {
             let wanted =
                 http.status.map_or("a status from 200 to 399".to_owned(), |only| format!("status {only}"));
-            format!("it does not answer `{}` on port {} with {wanted}", http.path, http.port)
+            format!(
+                "it does not answer `{}` with {wanted} on port {}{}",
+                http.path,
+                http.port,
+                told(http.port)
+            )
         }
         Ready::Log(text) => format!("it has not written `{text}`"),
         Ready::Command(words) => format!("`{}` does not succeed", words.join(" ")),

@@ -149,7 +149,7 @@ pub enum Effect {
     /// Tell the user.
     Tell(Event),
     /// Tell the user that the process is still not ready, and why; `gives_up` when it is not waited for any longer.
-    TellLate { gives_up: bool },
+    TellLate { pid: i32, gives_up: bool },
     /// Tell whoever starts and stops the services.
     Report(Report),
 }

@@ -322,6 +322,9 @@ fn find_port(
     }
 }
 
+/// How many services a note names that have the same port.
+const NAMED: usize = 3;
+
 /// Two services cannot have one port: then it is known of neither.
 fn separate_ports(services: &mut [Service]) {
     let mut users: BTreeMap<u16, Vec<String>> = BTreeMap::new();
@@ -335,11 +338,13 @@ fn separate_ports(services: &mut [Service]) {
         if let Some(port) = service.start.port.take_if(|port| shared(port)) {
             let others = users[&port.value].iter().filter(|name| **name != service.name);
             let others: Vec<String> = others.map(|name| format!("`{name}`")).collect();
+            let (named, left) = others.split_at(others.len().min(NAMED));
+            let left = if left.is_empty() { String::new() } else { format!(" and {} more", left.len()) };
             service.start.notes.push(format!(
-                "port {} ({}) is also that of {}; give each its own, and set `port`",
+                "port {} ({}) is also that of {}{left}; give each its own, and set `port`",
                 port.value,
                 port.from,
-                others.join(", ")
+                named.join(", ")
             ));
         }
     }

@@ -140,7 +140,7 @@ impl Machine {
         let Process::Running { pid, stage: Stage::Awaited { late }, .. } = &mut self.process else { return };
         let pid = *pid;
         *late = None;
-        self.effects.push(Effect::TellLate { gives_up: self.fallback });
+        self.effects.push(Effect::TellLate { pid, gives_up: self.fallback });
         if self.standby.is_none() {
             self.effects.push(Effect::Report(Report::Failed));
         }

@@ -113,7 +113,7 @@ fn short(effect: &Effect) -> String {
         Effect::Terminate { .. } => "Terminate".to_owned(),
         Effect::Kill { .. } => "Kill".to_owned(),
         Effect::Abandon { .. } => "Abandon".to_owned(),
-        Effect::TellLate { gives_up } => format!("TellLate:{gives_up}"),
+        Effect::TellLate { gives_up, .. } => format!("TellLate:{gives_up}"),
         Effect::Tell(other) => format!("{other:?}"),
         Effect::Report(report) => format!("report:{report:?}"),
         other => format!("{other:?}"),

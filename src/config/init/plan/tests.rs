@@ -90,6 +90,10 @@ fn a_shared_port_is_nobodys() {
         plan.services[0].start.notes,
         ["port 80 (x:1) is also that of `b`; give each its own, and set `port`"]
     );
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let plan = plan_of(&names, names.map(|name| with(name, 80)).into());
+    let note = "port 80 (x:1) is also that of `b`, `c`, `d` and 2 more; give each its own, and set `port`";
+    assert_eq!(plan.services[0].start.notes, [note]);
 }
 
 #[test]
