@@ -10,7 +10,7 @@ mod protocol;
 mod state;
 mod swap;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -171,12 +171,10 @@ impl Actor {
 
     /// Gives `input` to the machine and does what it says, until nothing more follows from it.
     fn give(&mut self, input: Input) {
-        let mut next = Some(self.prepared(input));
-        while let Some(input) = next.take() {
+        let mut next = VecDeque::from([self.prepared(input)]);
+        while let Some(input) = next.pop_front() {
             for effect in self.machine.step(Instant::now(), input) {
-                if let Some(input) = self.perform(effect) {
-                    next = Some(input);
-                }
+                next.extend(self.perform(effect));
             }
         }
     }
