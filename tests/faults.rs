@@ -184,6 +184,23 @@ fn script(settings: &str) -> Project {
 }
 
 #[test]
+fn who_could_not_be_started_for_its_port_is_started_when_that_is_free() {
+    let project = script("ready = { log = \"ready\", settle = \"50ms\" }");
+    let mut up = project.up();
+    up.until_event("good", "api");
+    up.until_watching();
+    let stranger = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = stranger.local_addr().unwrap().port();
+    project.append("hotwatch.toml", &format!("proxy = {{ listen = {port} }}\n"));
+    up.until("a start in vain", |seen| {
+        is(seen, "notice", "api") && seen["message"].as_str().unwrap().contains("cannot listen")
+    });
+    drop(stranger);
+    up.until_event("good", "api");
+    all_ended(up);
+}
+
+#[test]
 fn who_was_replaced_twice_is_asked_to_stop_at_once_if_only_it_knows_when_it_is_idle() {
     let listen = crate::support::free_ports(1)[0];
     let project = script(&format!(
