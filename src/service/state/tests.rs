@@ -844,3 +844,14 @@ fn who_asks_for_a_build_during_one_is_no_cause_of_what_is_built_later() {
     let told = bench.give(9120, Input::Ready { pid: 2 });
     assert!(told.contains("restarted:Some(1):2:120"), "{told}");
 }
+
+#[test]
+fn a_stop_is_over_when_every_process_is_gone() {
+    let mut bench = beside();
+    bench.give(1110, Input::Ask(Ask::Stop));
+    bench.give(1120, Input::Gone { pid: 2 });
+    assert!(bench.machine.is_busy());
+    bench.at = 1130;
+    let effects = bench.machine.step(bench.now(), Input::Gone { pid: 1 });
+    assert!(effects.contains(&Effect::Report(Report::Settled)), "{effects:?}");
+}
