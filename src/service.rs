@@ -10,7 +10,7 @@ mod protocol;
 mod state;
 mod swap;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -181,12 +181,10 @@ impl Actor {
 
     /// Gives `input` to the machine and does what it says, until nothing more follows from it.
     fn give(&mut self, input: Input) {
-        let mut next = Some(self.prepared(input));
-        while let Some(input) = next.take() {
+        let mut next = VecDeque::from([self.prepared(input)]);
+        while let Some(input) = next.pop_front() {
             for effect in self.machine.step(Instant::now(), input) {
-                if let Some(input) = self.perform(effect) {
-                    next = Some(input);
-                }
+                next.extend(self.perform(effect));
             }
         }
     }
@@ -321,14 +319,17 @@ impl Actor {
     }
 
     fn start_process(&mut self, launch: Launch) -> Result<i32, String> {
+        // Before anything else that may fail: whatever is started next counts on it.
+        let settings = self.place.prepare(launch, &self.config)?.clone();
         self.hold()?;
         let given = self.port.as_ref().map_or(Ok(Given::Nothing), Port::give)?;
         let binary = self.place.binary();
-        let settings = self.place.prepare(launch, &self.config)?;
-        let behind = given.address().map(|address| settings.behind(address.port()));
-        let settings = behind.as_ref().unwrap_or(settings);
+        let settings = match given.address() {
+            Some(address) => settings.behind(address.port()),
+            None => settings,
+        };
         let Surroundings { debugger, tell, .. } = &self.surroundings;
-        let process = Running::start(settings, given, &binary, *debugger, tell, &self.inputs)?;
+        let process = Running::start(&settings, given, &binary, *debugger, tell, &self.inputs)?;
         let pid = process.pid();
         self.processes.insert(pid, process);
         Ok(pid)

@@ -225,3 +225,53 @@ fn a_clock_that_jumps_changes_nothing() {
     }
     all_ended(up);
 }
+
+/// A service whose builds and starts take milliseconds; it runs what `source.sh` says, and its entry ends with
+/// `settings`.
+fn script(settings: &str) -> Project {
+    let project = Project::new();
+    project.write("api/source.sh", "echo ready; exec sleep 600\n");
+    let config = format!(
+        "log_dir = {:?}\ndebounce = \"0s\"\n[[service]]\nname = \"api\"\ndir = \"api\"\n\
+         build = [\"cp\", \"source.sh\", \"{{out}}\"]\nrun = [\"sh\", \"{{out}}\"]\n\
+         watch = {{ include = [\"source.sh\"] }}\n{settings}\n",
+        project.log_dir()
+    );
+    project.write("hotwatch.toml", &config);
+    project
+}
+
+#[test]
+fn who_could_not_be_started_for_its_port_is_started_when_that_is_free() {
+    let project = script("ready = { log = \"ready\", settle = \"50ms\" }");
+    let mut up = project.up();
+    up.until_event("good", "api");
+    up.until_watching();
+    let stranger = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = stranger.local_addr().unwrap().port();
+    project.append("hotwatch.toml", &format!("proxy = {{ listen = {port} }}\n"));
+    up.until("a start in vain", |seen| {
+        is(seen, "notice", "api") && seen["message"].as_str().unwrap().contains("cannot listen")
+    });
+    drop(stranger);
+    up.until_event("good", "api");
+    all_ended(up);
+}
+
+#[test]
+fn who_was_replaced_twice_is_asked_to_stop_at_once_if_only_it_knows_when_it_is_idle() {
+    let listen = crate::support::free_ports(1)[0];
+    let project = script(&format!(
+        "ready = {{ log = \"ready\", settle = \"10m\" }}\nproxy = {{ listen = {listen}, mode = \"fd\", drain = \"10m\" }}"
+    ));
+    let mut up = project.up();
+    up.until_event("ready", "api");
+    up.until_watching();
+    let first = up.pid("api");
+    project.write("api/source.sh", "echo ready; exec sleep 601\n");
+    up.until_event("restarted", "api");
+    project.write("api/source.sh", "echo ready; exec sleep 602\n");
+    let stopped = up.until_event("stopped", "api");
+    assert_eq!(stopped["pid"].as_i64(), Some(first));
+    all_ended(up);
+}

@@ -22,6 +22,9 @@ use super::place::Place;
 use super::protocol::Answer;
 use serving::{Client, answer};
 
+/// How long no client is accepted after that has failed, in milliseconds.
+const PAUSE: u8 = 100;
+
 /// So many clients are heard at a time.
 const CLIENTS: usize = 32;
 
@@ -114,7 +117,11 @@ fn accept(place: &Place, stopped: &PipeReader, shared: &Arc<Shared>) {
         if set[0].any().unwrap_or(true) {
             return;
         }
-        let Ok((stream, _)) = place.listener().accept() else { continue };
+        let Ok((stream, _)) = place.listener().accept() else {
+            // When files are used up the next attempt would fail at once, again and again.
+            let _ = poll(&mut set[..1], PAUSE);
+            continue;
+        };
         // The directory keeps others out already; this does not depend on its mode.
         let own = nix::unistd::geteuid().as_raw();
         if peer::uid(&stream).is_ok_and(|uid| uid == own) && stream.set_nonblocking(false).is_ok() {

@@ -105,7 +105,7 @@ impl Place {
     /// What runs now is good: what was kept is needed no longer.
     pub fn forget_aside(&mut self) {
         if self.aside.take().is_some_and(|aside| aside.moved) {
-            remove_in_background(self.kept());
+            discard(&self.kept(), &self.binary());
         }
     }
 
@@ -118,16 +118,47 @@ impl Place {
 /// Moves the binary `fresh` to `stable`. What was there goes aside and is removed in the background: giving back the
 /// blocks of a file that was written a moment ago takes several milliseconds, in which the service would be down.
 fn install(fresh: &Path, stable: &Path) -> Result<(), String> {
-    let mut aside = stable.as_os_str().to_owned();
-    aside.push("~");
-    if fs::rename(stable, &aside).is_ok() {
-        remove_in_background(aside.into());
-    }
+    discard(stable, stable);
     fs::rename(fresh, stable)
         .map_err(|error| format!("cannot move the new binary to `{}`: {error}", stable.display()))
 }
 
-fn remove_in_background(path: PathBuf) {
-    // Not joined: nobody waits for it, and whatever is left goes with the directory.
-    std::thread::spawn(move || fs::remove_file(path));
+/// Has `path` removed in the background, from beside `stable`: its own name may be taken anew before that is done.
+fn discard(path: &Path, stable: &Path) {
+    let mut aside = stable.as_os_str().to_owned();
+    aside.push("~");
+    if fs::rename(path, &aside).is_ok() {
+        // Not joined: nobody waits for it, and whatever is left goes with the directory.
+        std::thread::spawn(move || fs::remove_file(aside));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn what_is_kept_next_is_not_removed_with_what_was_kept_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let text = "[[service]]\nname = \"a\"\n";
+        let config = config::parse(text, "hotwatch.toml".as_ref(), &root, &|_| None).unwrap();
+        let settings = &config.services[0];
+        let mut place = Place::new(root, "a".to_owned());
+        let start = |place: &mut Place, text: &str| {
+            place.next_build();
+            fs::write(place.build_paths().0, text).unwrap();
+            place.built(true);
+            place.prepare(Launch::New { keep: true }, settings).unwrap();
+        };
+        start(&mut place, "0");
+        for round in 1..200 {
+            start(&mut place, &round.to_string());
+            place.forget_aside();
+            start(&mut place, "bad");
+            place.restore().unwrap();
+            assert_eq!(fs::read_to_string(place.binary()).unwrap(), round.to_string());
+        }
+    }
 }

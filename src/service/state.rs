@@ -272,7 +272,9 @@ impl Machine {
             Process::Starting { .. } | Process::Ending(_) => true,
             Process::Running { stage, .. } => matches!(stage, Stage::Awaited { late: Some(_) }),
         };
-        swapping || self.build.is_some() || self.fresh.is_some() || self.is_due()
+        // Who was replaced leaves behind everybody's back, but who was stopped is not until nothing of it is left.
+        let stopping = self.down && !self.leaving.is_empty();
+        swapping || stopping || self.build.is_some() || self.fresh.is_some() || self.is_due()
     }
 
     fn tell(&mut self, event: Event) {

@@ -46,7 +46,10 @@ impl Machine {
         if let Some(last) = &mut self.last_build {
             (last.certain, last.repeated) = (false, false);
         }
-        self.since.get_or_insert(now);
+        // One that runs already, or is run again in place of it, is for an older save.
+        if self.build.is_none() {
+            self.since.get_or_insert(now);
+        }
     }
 
     fn answer(&mut self, message: String) {

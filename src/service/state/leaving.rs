@@ -99,10 +99,11 @@ impl Machine {
 
     /// Asks every process to stop.
     pub(super) fn leave_all(&mut self, now: Instant) {
+        let serves = self.standby.is_some() || matches!(self.process, Process::Running { .. });
+        if serves && self.timing.drain.is_some() {
+            self.effects.push(Effect::Switch(None));
+        }
         if let Process::Running { pid, .. } = self.process {
-            if self.timing.drain.is_some() {
-                self.effects.push(Effect::Switch(None));
-            }
             self.process = Process::Ending(self.terminate(now, pid, true));
         }
         if let Some(standby) = self.standby.take() {
@@ -116,6 +117,7 @@ impl Machine {
     /// Stops for good, at once if it is to `kill`.
     pub(super) fn stop(&mut self, now: Instant, kill: bool) {
         self.ending = true;
+        self.faults.call_off();
         self.cancel();
         self.leave_all(now);
         if kill {

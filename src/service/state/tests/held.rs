@@ -92,3 +92,48 @@ fn behind_a_held_port_stopping_ends_all_of_them() {
     assert_eq!(bench.give(1120, Input::Gone { pid: 1 }), "");
     assert_eq!(bench.give(1130, Input::Kill), "switch:none Terminate Kill");
 }
+
+#[test]
+fn behind_a_held_port_nothing_comes_to_who_is_asked_to_stop() {
+    let mut bench = beside();
+    bench.save(1200, "b");
+    bench.tick(1401);
+    assert_eq!(bench.give(1450, Input::Built(Ok(Made::New))), "built:true Terminate");
+    // The newest is on its way out, and the one before it serves until its successor is there.
+    assert_eq!(bench.give(1460, Input::Ask(Ask::Stop)), "switch:none Terminate");
+}
+
+#[test]
+fn who_is_stopped_waits_for_no_start() {
+    let mut bench = Bench::running();
+    bench.give(1000, Input::Exited { pid: 1, exit: Exit::Code(1) });
+    bench.give(1001, Input::Gone { pid: 1 });
+    bench.save(1050, "a");
+    assert_eq!(bench.give(1060, Input::Stop), "CancelBuild");
+    assert_eq!(bench.machine.deadline(), None);
+}
+
+#[test]
+fn who_asks_for_a_build_during_one_is_no_cause_of_what_is_built_later() {
+    let mut bench = Bench::running();
+    bench.save(1000, "a");
+    assert_eq!(bench.give(1050, Input::Ask(Ask::Build)), "");
+    bench.give(1100, Input::Built(Ok(Made::Same)));
+    bench.save(9000, "b");
+    bench.give(9100, Input::Built(Ok(Made::New)));
+    bench.give(9110, Input::Gone { pid: 1 });
+    bench.give(9111, Input::Started { pid: 2 });
+    let told = bench.give(9120, Input::Ready { pid: 2 });
+    assert!(told.contains("restarted:Some(1):2:120"), "{told}");
+}
+
+#[test]
+fn a_stop_is_over_when_every_process_is_gone() {
+    let mut bench = beside();
+    bench.give(1110, Input::Ask(Ask::Stop));
+    bench.give(1120, Input::Gone { pid: 2 });
+    assert!(bench.machine.is_busy());
+    bench.at = 1130;
+    let effects = bench.machine.step(bench.now(), Input::Gone { pid: 1 });
+    assert!(effects.contains(&Effect::Report(Report::Settled)), "{effects:?}");
+}
