@@ -91,6 +91,12 @@ pub struct Service {
     /// How many of them there were before the last save.
     #[serde(skip)]
     before: usize,
+    /// When the last build began, or when something was asked of it after that.
+    #[serde(skip)]
+    attempt: Option<SystemTime>,
+    /// The process before the newest one, and when it was started: behind a held port it may go on.
+    #[serde(skip)]
+    standby: Option<(i32, SystemTime)>,
     /// What was asked of it last.
     #[serde(skip)]
     asked: &'static str,
@@ -132,6 +138,8 @@ impl Service {
             build: None,
             changed: Vec::new(),
             before: 0,
+            attempt: None,
+            standby: None,
             asked: "",
             built: None,
         }
@@ -150,7 +158,7 @@ impl Service {
     /// Takes in what happened to it; returns what became of a save, if that is decided now.
     fn take(&mut self, at: SystemTime, event: &Event) -> Option<Reload> {
         match event {
-            Event::Building => (self.building, self.build) = (true, Some(at)),
+            Event::Building => (self.building, self.build, self.attempt) = (true, Some(at), Some(at)),
             Event::Build { ok, ms, failure } => {
                 (self.building, self.build) = (false, None);
                 (self.last_build_ms, self.last_build_ok) = (Some(*ms), Some(*ok));
@@ -187,13 +195,14 @@ impl Service {
                 }
             }
             Event::Asked { what } => {
-                self.asked = what;
+                (self.asked, self.attempt) = (what, Some(at));
                 self.down = *what == "stop" || (self.down && *what == "build");
                 // A build is told to end without a word then.
                 self.building &= *what != "stop";
             }
             Event::Started { pid } => {
                 self.restarts += u64::from(std::mem::replace(&mut self.ran, true));
+                self.standby = self.pid.zip(self.started);
                 (self.pid, self.started, self.built) = (Some(*pid), Some(at), None);
                 self.becomes(State::Starting, at);
             }
@@ -216,10 +225,15 @@ impl Service {
             Event::Stopped { pid } if self.pid.is_none_or(|current| current == *pid) => {
                 self.ends(State::Stopped, at);
             }
-            Event::RolledBack { reason, pid, .. } => {
+            Event::RolledBack { reason, pid, started } => {
                 (self.pid, self.failure) = (Some(*pid), Some(reason.clone()));
+                if !started {
+                    self.started = self.standby.filter(|(standby, _)| standby == pid).map(|(_, since)| since);
+                }
                 self.becomes(State::Ready, at);
-                return Some(self.reload(at, 0, Outcome::Failed { error: reason.clone() }));
+                let ms = self.attempt.and_then(|since| at.duration_since(since).ok());
+                let ms = ms.map_or(0, |took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+                return Some(self.reload(at, ms, Outcome::RolledBack { error: reason.clone() }));
             }
             Event::Held { reason } => {
                 self.failure = Some(reason.clone());

@@ -130,7 +130,7 @@ fn words(reload: &Reload) -> String {
             let old = old_pid.map(|old| format!("{old} -> ")).unwrap_or_default();
             words += &format!("\n{}\nPID {old}{pid}", parts.join(", "));
         }
-        Outcome::Failed { error } => words += &format!("\n{error}"),
+        Outcome::Failed { error } | Outcome::RolledBack { error } => words += &format!("\n{error}"),
         Outcome::Unchanged | Outcome::Cancelled => {}
     }
     words
@@ -145,7 +145,7 @@ fn line(reload: &Reload) -> String {
         let _ = write!(line, "<td>{}", duration(ms));
     }
     let why = match &reload.outcome {
-        Outcome::Failed { error } => format!("{}: {error}", reload.reason),
+        Outcome::Failed { .. } | Outcome::RolledBack { .. } => reload.words(),
         _ => reload.reason.clone(),
     };
     let _ = writeln!(line, "<td>{}</tr>", escape(&why));

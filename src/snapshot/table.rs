@@ -37,11 +37,11 @@ pub fn services(services: &[Service], now: SystemTime, colored: bool, width: Opt
 
 /// Reloads as a table, oldest first.
 pub fn timeline(reloads: &[Reload], now: SystemTime, colored: bool, width: Option<usize>) -> String {
-    let head = ["EVENT", "SERVICE", "RESULT", "TOTAL", "GATHER", "BUILD", "STOP", "START", "READY", ""];
+    let head = ["WHEN", "SERVICE", "RESULT", "TOTAL", "GATHER", "BUILD", "STOP", "START", "READY", ""];
     let row = |reload: &Reload| {
         let result = match reload.word() {
             word @ "restarted" => (word, color(AnsiColor::Cyan)),
-            word @ "failed" => (word, color(AnsiColor::Red)),
+            word @ ("failed" | "rolled-back") => (word, color(AnsiColor::Red)),
             word => (word, Style::new().dimmed()),
         };
         let mut row = vec![
@@ -51,7 +51,7 @@ pub fn timeline(reloads: &[Reload], now: SystemTime, colored: bool, width: Optio
             (duration(reload.ms), Style::new()),
         ];
         row.extend(reload.parts().map(|(_, ms)| (duration(ms), Style::new())));
-        row.push((reload.reason.clone(), Style::new().dimmed()));
+        row.push((reload.words(), Style::new().dimmed()));
         row
     };
     lay_out(&head, reloads.iter().map(row).collect(), colored, width)

@@ -39,6 +39,8 @@ pub enum Outcome {
     Unchanged,
     /// The build failed.
     Failed { error: String },
+    /// What was started gave way to what ran before it.
+    RolledBack { error: String },
     /// A newer save made the build pointless.
     Cancelled,
 }
@@ -55,14 +57,27 @@ impl Reload {
             Outcome::Restarted { .. } => "restarted",
             Outcome::Unchanged => "unchanged",
             Outcome::Failed { .. } => "failed",
+            Outcome::RolledBack { .. } => "rolled-back",
             Outcome::Cancelled => "cancelled",
         }
     }
 
-    /// Its parts in milliseconds, in order; all of what is no restart is its build.
+    /// What led to it, and what was wrong.
+    pub fn words(&self) -> String {
+        match (&self.outcome, self.reason.as_str()) {
+            (Outcome::Failed { error } | Outcome::RolledBack { error }, "") => error.clone(),
+            (Outcome::Failed { error } | Outcome::RolledBack { error }, reason) => {
+                format!("{reason}: {error}")
+            }
+            (_, reason) => reason.to_owned(),
+        }
+    }
+
+    /// Its parts in milliseconds, in order; what is no restart was a build, or went who knows where.
     pub fn parts(&self) -> [(&'static str, u64); 5] {
         let split = match self.outcome {
             Outcome::Restarted { split, .. } => split,
+            Outcome::RolledBack { .. } => Split::default(),
             _ => Split { build_ms: self.ms, ..Split::default() },
         };
         [

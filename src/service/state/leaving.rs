@@ -15,6 +15,8 @@ const KILLED_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Standby {
     pub pid: i32,
+    /// How far it has come itself.
+    pub stage: Stage,
     /// When it has had its time to finish what it has begun; `None` while it still gets more.
     pub drained: Option<Instant>,
 }

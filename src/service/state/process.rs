@@ -26,7 +26,7 @@ impl Machine {
                 if serves && overlaps {
                     // It is what there is to go back to; whoever went before it is needed no longer.
                     self.is_good = true;
-                    let older = self.standby.replace(Standby { pid, drained: None });
+                    let older = self.standby.replace(Standby { pid, stage, drained: None });
                     older.into_iter().for_each(|older| self.drain(now, older));
                     self.start_fresh(now);
                 } else {
@@ -191,14 +191,14 @@ impl Machine {
 
     /// What was started last gives way to what ran before it, for that `reason`. Returns what to tell if nothing did.
     fn bad_start(&mut self, now: Instant, reason: String) -> Option<Event> {
-        let Some(Standby { pid, .. }) = self.standby.take() else {
+        let Some(Standby { pid, stage, .. }) = self.standby.take() else {
             return self.faults.bad_start(now, reason, self.fallback);
         };
         if let Process::Ending(leaving) = self.process {
             self.leaving.push(leaving);
         }
         self.effects.extend([Effect::Restore, Effect::Switch(Some(pid))]);
-        self.process = Process::Running { pid, started: now, stage: Stage::Settled };
+        self.process = Process::Running { pid, started: now, stage };
         (self.fallback, self.is_good) = (false, true);
         (self.serving, self.old_pid) = (None, None);
         self.faults.went_back();

@@ -67,8 +67,11 @@ fn behind_a_held_port_the_process_of_the_last_save_is_what_there_is_to_go_back_t
     bench.give(1451, Input::Started { pid: 3 });
     let exited = Input::Exited { pid: 3, exit: Exit::Code(1) };
     assert_eq!(bench.give(1460, exited), "exited:3 Terminate Restore switch:2 report:Ready back:2");
+    // Its own time goes on.
+    bench.at = 1610;
+    assert_eq!(bench.give(1610, Input::Tick), "good:2");
     // One that is not ready yet is no process to go back to.
-    bench.save(1500, "c");
+    bench.save(1700, "c");
     bench.tick(1751);
     bench.give(1800, Input::Built(Ok(Made::New)));
     bench.give(1801, Input::Started { pid: 4 });
