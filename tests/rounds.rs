@@ -11,9 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{DEADLINE, Project, Up, is};
+use crate::support::{DEADLINE, Project, Up, free_ports, is};
 
-const SERVICES: [&str; 2] = ["one", "two"];
+/// One that stands for itself, one whose port is held, and one that is handed the socket.
+const SERVICES: [&str; 3] = ["one", "two", "three"];
 
 /// How many ends within a minute have a service held; see the README.
 const TOO_MANY: usize = 5;
@@ -85,14 +86,20 @@ struct Model {
 fn project() -> Project {
     let project = Project::new();
     let mut config = format!("log_dir = {:?}\ndebounce = \"0s\"\n", project.log_dir());
-    for name in SERVICES {
+    let ports = free_ports(2);
+    let held = [
+        String::new(),
+        format!("proxy = {{ listen = {}, drain = \"100ms\" }}\n", ports[0]),
+        format!("proxy = {{ listen = {}, drain = \"100ms\", mode = \"fd\" }}\n", ports[1]),
+    ];
+    for (name, held) in SERVICES.into_iter().zip(held) {
         project.write(&format!("{name}/source.sh"), &format!("{}\n", Source::Good(0)));
         let state = project.beside(name);
         config += &format!(
             "[[service]]\nname = \"{name}\"\ndir = \"{name}\"\nenv = {{ STATE = {state:?} }}\n\
              build = [\"sh\", \"-c\", \"! grep -q broken source.sh && cp source.sh {{out}}\"]\n\
              run = [\"sh\", \"{{out}}\"]\nwatch = {{ include = [\"source.sh\"] }}\n\
-             ready = {{ log = \"ready\", settle = \"50ms\" }}\nstop = {{ grace = \"30s\" }}\n"
+             ready = {{ log = \"ready\", settle = \"50ms\" }}\nstop = {{ grace = \"30s\" }}\n{held}"
         );
     }
     project.write("hotwatch.toml", &config);
