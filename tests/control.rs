@@ -221,7 +221,7 @@ fn the_timeline_tells_and_draws_what_became_of_saves() {
     assert_eq!((&told[0]["ms"], &told[0]["build_ms"]), (&restarted["ms"], &restarted["build_ms"]));
     assert_eq!(told[0]["reason"], "api/answer.go changed");
     let table = asked(&project, &["timeline"]);
-    assert!(table.starts_with("EVENT") && table.contains("api/answer.go changed"), "{table}");
+    assert!(table.starts_with("WHEN") && table.contains("api/answer.go changed"), "{table}");
 
     let page = project.path("reloads.html");
     let name = page.to_str().unwrap();
