@@ -320,14 +320,13 @@ impl Actor {
 
     fn start_process(&mut self, launch: Launch) -> Result<i32, String> {
         // Before anything else that may fail: whatever is started next counts on it.
-        let settings = self.place.prepare(launch, &self.config)?.clone();
+        let mut settings = self.place.prepare(launch, &self.config)?.clone();
         self.hold()?;
         let given = self.port.as_ref().map_or(Ok(Given::Nothing), Port::give)?;
         let binary = self.place.binary();
-        let settings = match given.address() {
-            Some(address) => settings.behind(address.port()),
-            None => settings,
-        };
+        if let Some(address) = given.address() {
+            settings.listen_on(address.port());
+        }
         let Surroundings { debugger, tell, .. } = &self.surroundings;
         let process = Running::start(&settings, given, &binary, *debugger, tell, &self.inputs)?;
         let pid = process.pid();

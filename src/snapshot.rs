@@ -175,8 +175,7 @@ impl Service {
             }
             Event::Cancelled { .. } => {
                 self.building = false;
-                let ms = self.build.take().and_then(|since| at.duration_since(since).ok());
-                let ms = ms.map_or(0, |took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+                let ms = self.build.take().map_or(0, |since| millis(since, at));
                 return Some(self.reload(at, ms, Outcome::Cancelled));
             }
             Event::Change { paths } => {
@@ -231,8 +230,7 @@ impl Service {
                     self.started = self.standby.filter(|(standby, _)| standby == pid).map(|(_, since)| since);
                 }
                 self.becomes(State::Ready, at);
-                let ms = self.attempt.and_then(|since| at.duration_since(since).ok());
-                let ms = ms.map_or(0, |took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+                let ms = self.attempt.map_or(0, |since| millis(since, at));
                 return Some(self.reload(at, ms, Outcome::RolledBack { error: reason.clone() }));
             }
             Event::Held { reason } => {
@@ -271,6 +269,12 @@ impl Service {
         };
         Reload { at, service: self.service.clone(), reason, ms, outcome }
     }
+}
+
+/// Milliseconds from `since` to `at`; 0 if the clock was set back meanwhile.
+fn millis(since: SystemTime, at: SystemTime) -> u64 {
+    let took = at.duration_since(since).unwrap_or_default();
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Snapshot {

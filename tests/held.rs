@@ -176,7 +176,7 @@ fn no_request_fails_while_a_service_that_shuts_down_gracefully_is_replaced() {
 fn a_service_that_is_handed_the_socket_is_replaced_without_anybody_in_between() {
     let (project, port) = with("GRACEFUL = \"1\"", "mode = \"fd\"", "ready = { settle = \"500ms\" }");
     let mut up = project.up();
-    up.until_event("ready", "web");
+    up.until_event("good", "web");
     up.until_watching();
     let stop = Arc::new(AtomicBool::new(false));
     let load = {
@@ -212,7 +212,7 @@ fn what_arrives_before_the_service_is_ready_waits() {
 fn streams_and_upgraded_connections_are_never_cut_while_the_old_process_drains() {
     let (project, port) = web("", "ready = { settle = \"50ms\" }");
     let mut up = project.up();
-    up.until_event("ready", "web");
+    up.until_event("good", "web");
     up.until_watching();
     let old = up.pid("web");
     let mut stream = Client::new(port);

@@ -24,20 +24,15 @@ pub struct Proxy {
 }
 
 impl Service {
-    /// The same service on `port` instead of the one that is held for it, which nobody else listens on.
-    pub fn behind(&self, port: u16) -> Service {
-        let mut service = self.clone();
-        let Some((proxy, env)) = self.proxy.as_ref().and_then(|proxy| Some((proxy, proxy.env.as_ref()?)))
-        else {
-            return service;
-        };
-        service.env.insert(env.clone(), port.to_string());
-        match &mut service.readiness.when {
-            Ready::Tcp(tcp) if *tcp == proxy.listen.1 => *tcp = port,
-            Ready::Http(http) if http.port == proxy.listen.1 => http.port = port,
+    /// Has the service listen on `port` instead of the one that is held for it, on which nobody else listens.
+    pub fn listen_on(&mut self, port: u16) {
+        let Some(Proxy { env: Some(env), listen: (_, held), .. }) = &self.proxy else { return };
+        self.env.insert(env.clone(), port.to_string());
+        match &mut self.readiness.when {
+            Ready::Tcp(tcp) if tcp == held => *tcp = port,
+            Ready::Http(http) if http.port == *held => http.port = port,
             _ => {}
         }
-        service
     }
 
     /// Has the service listen itself on the port that would be held for it.

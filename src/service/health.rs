@@ -165,7 +165,8 @@ impl Look {
 /// Why a process of `service` may not be ready yet, in words; `given` is the port on which it was told to listen, if
 /// another is held for it.
 pub fn reason(service: &Service, given: Option<u16>) -> String {
-    let behind = given.map(|port| service.behind(port));
+    let mut service = service.clone();
+    given.into_iter().for_each(|port| service.listen_on(port));
     let told = |port: u16| {
         let env = service.proxy.as_ref().and_then(|proxy| proxy.env.as_ref()).filter(|_| given == Some(port));
         env.map_or_else(String::new, |env| format!(", which the variable `{env}` tells it"))
@@ -174,7 +175,7 @@ pub fn reason(service: &Service, given: Option<u16>) -> String {
         let holders = port::holders(port).unwrap_or_default();
         holders.first().map(|holder| format!("port {port} is held by {holder}, which does not belong to it"))
     };
-    match &behind.as_ref().unwrap_or(service).readiness.when {
+    match &service.readiness.when {
         Ready::Tcp(port) => {
             listens(*port).unwrap_or_else(|| format!("it does not listen on port {port}{}", told(*port)))
         }

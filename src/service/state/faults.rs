@@ -84,9 +84,8 @@ impl Faults {
         let Some(&pause) = PAUSES.get(self.ends.len() - 1) else {
             self.ends.clear();
             let reason = format!(
-                "{reason}; that was the end number {} within {} s. The next save starts it again, as does \
+                "{reason}; that was the end number {TOO_MANY} within {} s. The next save starts it again, as does \
                  `hotwatch restart`",
-                TOO_MANY,
                 WINDOW.as_secs()
             );
             return Event::Held { reason };
