@@ -45,7 +45,8 @@ pub fn dir(root: &Path) -> PathBuf {
     dirs::cache().join("hotwatch").join(format!("{id:016x}"))
 }
 
-/// Who runs the project whose directory is `dir`. What was left behind by one that was killed is nobody.
+/// Who runs the project whose directory is `dir`. What was left behind by one that was killed is nobody, also while
+/// its guard is still at work.
 pub fn running(dir: &Path) -> Running {
     let path = dir.join(LOCK);
     let Ok(file) = File::open(&path) else { return Running::Nobody };
@@ -53,9 +54,13 @@ pub fn running(dir: &Path) -> Running {
     if Flock::lock(file, FlockArg::LockSharedNonblock).is_ok() {
         return Running::Nobody;
     }
+    let holder = Holder::read(&path);
+    if holder.is_some_and(|holder| !process::runs(holder.pid)) {
+        return Running::Nobody;
+    }
     match fs::read_to_string(dir.join(CONTROL)) {
         Ok(socket) => Running::At(socket.into()),
-        Err(_) => Running::Mute(Holder::read(&path)),
+        Err(_) => Running::Mute(holder),
     }
 }
 
@@ -234,6 +239,24 @@ mod tests {
         assert_eq!(words(60), format!("{clock}1 minute ago"));
         assert_eq!(words(7300), format!("{clock}2 hours ago"));
         assert_eq!(words(3 * 86400), "PID 7, since 3 days ago");
+    }
+
+    #[test]
+    fn a_lock_that_only_a_guard_holds_is_nobody_s() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(CONTROL), "/run/x.sock").unwrap();
+        let file = File::create(dir.path().join(LOCK)).unwrap();
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+        let held_by = |pid| {
+            let holder = Holder { pid, ..Holder::here() };
+            fs::write(dir.path().join(LOCK), holder.text()).unwrap();
+            running(dir.path())
+        };
+        assert!(matches!(held_by(Holder::here().pid), Running::At(_)));
+        // The system gives no process this id: it is above what pid_max may be.
+        assert!(matches!(held_by(i32::MAX), Running::Nobody));
+        drop(lock);
+        assert!(matches!(held_by(Holder::here().pid), Running::Nobody));
     }
 
     #[test]
