@@ -300,7 +300,7 @@ impl Actor {
             command: command::build(&self.config, goflags, self.surroundings.debugger.is_some()),
             makes_binary: self.config.run.iter().any(|word| word.contains("{out}")),
             dir: self.config.dir.clone(),
-            env: self.config.env.clone(),
+            env: command::environment(&self.config, |name| std::env::var_os(name).is_some()),
             out,
             running: (!self.processes.is_empty()).then(|| self.place.binary()),
             temp,
