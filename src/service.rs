@@ -40,6 +40,8 @@ pub struct Surroundings {
     pub cooldown: Duration,
     /// Shared by all builds.
     pub slots: Slots,
+    /// Shared by all that nobody waits for.
+    pub background: Slots,
     /// Its place in the start order.
     pub rank: usize,
     /// Where the debugger listens under which it runs, if it runs under one.
@@ -88,6 +90,7 @@ impl Service {
             received,
             report: Box::new(report),
             build: None,
+            lean: Lean::Untried,
             port: None,
             processes: BTreeMap::new(),
             place: Place::new(surroundings.cache.clone(), config.name.as_str().to_owned()),
@@ -134,6 +137,13 @@ fn timing(config: &config::Service, cooldown: Duration) -> Timing {
     Timing { cooldown, ready_timeout, settle, grace: config.grace, drain }
 }
 
+/// Whether all packages are compiled without what only debuggers read.
+enum Lean {
+    Untried,
+    UnderWay(#[expect(dead_code, reason = "dropping it ends it")] Build),
+    Ready,
+}
+
 struct Actor {
     config: config::Service,
     surroundings: Surroundings,
@@ -142,6 +152,7 @@ struct Actor {
     received: Receiver<Input>,
     report: Box<dyn Fn(Report) + Send>,
     build: Option<Build>,
+    lean: Lean,
     /// The port that is held for it, if one is.
     port: Option<Port>,
     /// Its processes by their ids; several only behind a held port.
@@ -163,6 +174,7 @@ impl Actor {
             }
         }
         self.build.take();
+        self.lean = Lean::Untried;
         self.processes.clear();
         self.place.remove();
     }
@@ -193,6 +205,10 @@ impl Actor {
     fn prepared(&mut self, input: Input) -> Input {
         match input {
             Input::Ended(result) => Input::Built(self.ended(result)),
+            Input::Prepared(done) => {
+                self.lean = if done { Lean::Ready } else { Lean::Untried };
+                input
+            }
             Input::Feeds { step } => {
                 self.steps.insert(step);
                 Input::Feeds { step }
@@ -207,6 +223,8 @@ impl Actor {
                     self.steps = (0..config.pre_build.len()).collect();
                 }
                 self.machine.retime(timing(&config, self.surroundings.cooldown));
+                // Another package, or other flags.
+                self.lean = Lean::Untried;
                 self.config = (*config).clone();
                 Input::Reconfigured { config, how, since }
             }
@@ -247,6 +265,7 @@ impl Actor {
                 });
             }
             Effect::Keep => self.place.forget_aside(),
+            Effect::Prepare => self.prepare(),
             Effect::Restore => {
                 if let Err(reason) = self.place.restore() {
                     self.surroundings.tell.notice(Some(&self.config.name), Level::Warning, reason);
@@ -293,11 +312,11 @@ impl Actor {
         self.place.next_build();
         self.cancelled = false;
         let (out, temp) = self.place.build_paths();
-        let goflags = self.config.env.get("GOFLAGS").unwrap_or(&self.surroundings.goflags);
+        let lean = matches!(self.lean, Lean::Ready);
         let step = |&number: &usize| Some((number, self.config.pre_build.get(number)?.run.clone()));
         let order = Order {
             steps: self.steps.iter().filter_map(step).collect(),
-            command: command::build(&self.config, goflags, self.surroundings.debugger.is_some()),
+            command: command::build(&self.config, self.goflags(), self.is_debugged(), lean),
             makes_binary: self.config.run.iter().any(|word| word.contains("{out}")),
             dir: self.config.dir.clone(),
             env: command::environment(&self.config, |name| std::env::var_os(name).is_some()),
@@ -316,6 +335,40 @@ impl Actor {
             });
         };
         self.build = Some(Build::start(order, &self.surroundings.slots, tell));
+    }
+
+    /// Compiles in the background what makes later builds faster, if that was not done yet.
+    fn prepare(&mut self) {
+        let Lean::Untried = self.lean else { return };
+        let Some(words) = command::prepare(&self.config, self.goflags(), self.is_debugged()) else { return };
+        let (out, temp) = self.place.background_paths();
+        let order = Order {
+            steps: Vec::new(),
+            command: Some(words),
+            makes_binary: false,
+            dir: self.config.dir.clone(),
+            env: command::environment(&self.config, |name| std::env::var_os(name).is_some()),
+            out,
+            running: None,
+            temp,
+            rank: self.surroundings.rank,
+        };
+        let inputs = self.inputs.clone();
+        let tell = move |progress| {
+            if let Progress::Ended(result) = progress {
+                // The actor outlives its builds, but not by much.
+                let _ = inputs.send(Input::Prepared(result.is_ok()));
+            }
+        };
+        self.lean = Lean::UnderWay(Build::start(order, &self.surroundings.background, tell));
+    }
+
+    fn goflags(&self) -> &str {
+        self.config.env.get("GOFLAGS").unwrap_or(&self.surroundings.goflags)
+    }
+
+    fn is_debugged(&self) -> bool {
+        self.surroundings.debugger.is_some()
     }
 
     fn start_process(&mut self, launch: Launch) -> Result<i32, String> {

@@ -1,10 +1,11 @@
 //! Saves that come faster than builds.
 
 use std::fs;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Project, is};
+use crate::support::{DEADLINE, Project, is};
 
 /// A service without Go: its build reads the source at once, and is done when `gate` is there.
 fn scripted(project: &Project) {
@@ -144,5 +145,26 @@ fn two_hundred_saves_in_two_seconds_end_with_the_last_one_running() {
     let restarts = up.count(before, "restarted", "api");
     assert!((1..=9).contains(&restarts), "{restarts} restarts in some three seconds");
     assert!(!project.beside("lock.overlap").exists(), "two processes at once");
+    up.stop();
+}
+
+#[test]
+fn builds_leave_out_what_debuggers_read_once_all_packages_are_compiled_so() {
+    let project = Project::tiny(&["api"], "ready = { settle = \"10ms\" }");
+    let mut up = project.up();
+    up.until_event("good", "api");
+    // With a cold build cache that compiles the standard library once more, meanwhile builds go on as before.
+    let started = Instant::now();
+    for version in 0.. {
+        project.save_answer("api", &format!("version {version}"));
+        up.until_event("restarted", "api");
+        up.until_event("good", "api");
+        let binary = format!("/proc/{}/exe", up.pid("api"));
+        let told = Command::new("go").args(["version", "-m", &binary]).output().unwrap();
+        if String::from_utf8_lossy(&told.stdout).contains("-gcflags=all=-dwarf=false") {
+            break;
+        }
+        assert!(started.elapsed() < 3 * DEADLINE);
+    }
     up.stop();
 }

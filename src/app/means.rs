@@ -19,6 +19,8 @@ pub struct Means {
     pub cache: PathBuf,
     /// Shared by all builds.
     pub slots: Slots,
+    /// Shared by all that is compiled while nobody waits for it.
+    pub background: Slots,
     /// The flags of the go command that the environment sets.
     pub goflags: String,
     /// The services that run under a debugger.
@@ -43,6 +45,7 @@ impl Means {
             cache: self.cache.join(service.name.as_str()),
             cooldown: config.cooldown,
             slots: self.slots.clone(),
+            background: self.background.clone(),
             rank: index,
             debugger,
             round,

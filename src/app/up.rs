@@ -150,6 +150,7 @@ fn run(
     let means = Means {
         cache: cache.dir.join("services"),
         slots: Slots::new(available_parallelism().map_or(2, usize::from)),
+        background: Slots::new(1),
         goflags: go::flags(),
         debugged,
         tell: tell.clone(),

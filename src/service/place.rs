@@ -52,6 +52,11 @@ impl Place {
         (self.dir.join(format!("build-{}", self.builds)), self.dir.join(format!("tmp-{}", self.builds)))
     }
 
+    /// The same for what is compiled in the background.
+    pub fn background_paths(&self) -> (PathBuf, PathBuf) {
+        (self.dir.join("background"), self.dir.join("tmp-background"))
+    }
+
     /// Goes on to the next build.
     pub fn next_build(&mut self) {
         self.builds += 1;

@@ -63,6 +63,8 @@ pub enum Input {
     Ended(Result<Made, Failure>),
     /// The build ended. One that was cancelled is reported as well.
     Built(Result<Made, Failure>),
+    /// What makes later builds faster is there, or is not to be had.
+    Prepared(bool),
     /// The process was started.
     Started { pid: i32 },
     /// The process could not be started.
@@ -134,6 +136,8 @@ pub enum Effect {
     Start(Launch),
     /// What runs now is good: what was kept beside it is needed no longer.
     Keep,
+    /// Prepare what makes later builds faster: there is time for it.
+    Prepare,
     /// What was kept aside still runs, and is what is started again from now on.
     Restore,
     /// What comes to the held port goes to this process, or waits.

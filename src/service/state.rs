@@ -237,7 +237,7 @@ impl Machine {
             }
             Input::Built(result) => self.built(now, result),
             // The actor has taken these in.
-            Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) => {}
+            Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) | Input::Prepared(_) => {}
             Input::Started { pid } => self.started(now, pid),
             Input::NotStarted(reason) => self.not_started(now, reason),
             Input::Ready { pid } => self.ready(now, pid),

@@ -125,6 +125,7 @@ impl Machine {
             let pid = *pid;
             *stage = Stage::Settled;
             self.tell(Event::Good { pid });
+            self.effects.push(Effect::Prepare);
             self.is_good = true;
             if std::mem::take(&mut self.fallback) {
                 self.effects.push(Effect::Keep);

@@ -69,7 +69,9 @@ impl Bench {
         };
         let effects = self.machine.step(self.now(), input);
         // Follows from the rest; it has a test of its own.
-        let told = effects.iter().filter(|effect| **effect != Effect::Report(Report::Settled));
+        let told = effects
+            .iter()
+            .filter(|effect| !matches!(effect, Effect::Report(Report::Settled) | Effect::Prepare));
         told.map(short).collect::<Vec<_>>().join(" ")
     }
 
