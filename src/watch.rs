@@ -170,7 +170,8 @@ impl Drop for Watch {
 /// What every watching thread needs.
 #[derive(Clone)]
 struct Shared {
-    ignore: Ignore,
+    /// What walks learn of ignore files decides also which directories have to be covered.
+    ignore: Arc<Mutex<Ignore>>,
     may_count: MayCount,
     told: Sender<Told>,
     /// The roots that were asked for.
@@ -186,6 +187,7 @@ struct Shared {
 
 impl Shared {
     fn new(ignore: Ignore, may_count: MayCount, told: Sender<Told>, roots: BTreeSet<PathBuf>) -> Shared {
+        let ignore = Arc::new(Mutex::new(ignore));
         let (covered, polled, ending, threads) = Default::default();
         Shared { ignore, may_count, told, roots: Arc::new(roots), covered, polled, ending, threads }
     }
@@ -195,7 +197,7 @@ impl Shared {
         let may_count = Arc::clone(&self.may_count);
         let ending = Arc::clone(&self.ending);
         let sources = Sources {
-            ignore: self.ignore.clone(),
+            ignore: Arc::clone(&self.ignore),
             roots: Arc::clone(&self.roots),
             covered: Arc::clone(&self.covered),
             closed,
