@@ -230,6 +230,7 @@ impl Supervisor {
             old.insert(service.name().clone(), (index, service));
         }
         let mut order = Order::new(new.services.iter().map(|service| service.depends_on.clone()));
+        let (mut stay, mut reloads) = (BTreeSet::new(), BTreeSet::new());
         for (index, config) in new.services.iter().enumerate() {
             let same_port =
                 |(before, _): &(usize, Service)| self.config.services[*before].proxy == config.proxy;
@@ -248,19 +249,28 @@ impl Supervisor {
                 continue;
             };
             order.resume(index, &self.order, before);
-            // Who depends on whom may be another now.
-            service.send(Input::Hold(false));
-            if let Some(&how) = difference.changed.get(&config.name) {
-                let message = match how {
-                    How::Live => "its settings changed; they count from now on",
-                    How::Restart => "its settings changed; it is started anew",
-                    How::Rebuild => "its settings changed; it is built anew",
-                };
-                self.tell.notice(Some(&config.name), Level::Info, message);
-                let config = Box::new(config.clone());
-                service.send(Input::Reconfigured { config, how: how.into(), since });
+            let starts_anew = difference.changed.get(&config.name).is_some_and(|how| *how != How::Live);
+            if starts_anew || self.order.is_reloading(before) {
+                reloads.insert(index);
             }
+            stay.insert(index);
             self.services.push(service);
+        }
+        // Who depends on whom may be another now. Before they are told of their settings: otherwise a quick one
+        // might have started already.
+        let held = order.reload(&reloads);
+        for index in stay {
+            let (service, config) = (&self.services[index], &new.services[index]);
+            service.send(Input::Hold(held.contains(&index)));
+            let Some(&how) = difference.changed.get(&config.name) else { continue };
+            let message = match how {
+                How::Live => "its settings changed; they count from now on",
+                How::Restart => "its settings changed; it is started anew",
+                How::Rebuild => "its settings changed; it is built anew",
+            };
+            self.tell.notice(Some(&config.name), Level::Info, message);
+            let config = Box::new(config.clone());
+            service.send(Input::Reconfigured { config, how: how.into(), since });
         }
         for (_, service) in old.into_values() {
             self.tell.notice(Some(service.name()), Level::Info, "no longer in the configuration");
