@@ -122,7 +122,12 @@ impl Follower<'_> {
 
     fn push(&mut self, mut start: Start, arguments: &[String]) {
         if let Some(unknown) = arguments.iter().find(|word| !is_known(word)) {
-            start.notes.push(format!("the arguments in {} refer to `{}`", start.from, shown(unknown)));
+            start.notes.push(format!(
+                "the arguments in {} refer to `{}` and are left out: {}",
+                start.from,
+                shown(unknown),
+                shown(&arguments.join(" "))
+            ));
         } else {
             start.args = arguments.to_vec();
         }

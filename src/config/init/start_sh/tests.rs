@@ -75,7 +75,7 @@ fn what_scripts_start() {
         ("cd \"$(dirname \"$0\")/..\"\ngo run ./a", "2: in [] package a"),
         (
             "(cd $HOME/x && go run .)\ngo run ./b -k $KEY",
-            "2: in [] package b # the arguments in scripts/start.sh:2 refer to `${KEY}`",
+            "2: in [] package b # the arguments in scripts/start.sh:2 refer to `${KEY}` and are left out: -k ${KEY}",
         ),
         (
             "TOKEN=$(openssl rand) go run .",
