@@ -163,7 +163,7 @@ impl Supervisor {
                 // What was told before a batch is due belongs to it, however long it takes to hear of it.
                 let told: Vec<Told> = self.watch.telling().try_iter().take(HEARD_AT_ONCE).collect();
                 told.into_iter().for_each(|told| self.told(told));
-                if let Some(since) = self.saves.tick(now, &mut self.order, &self.services) {
+                if let Some(since) = self.saves.tick(now, &self.watch, &mut self.order, &self.services) {
                     self.reconfigure(since);
                 }
                 if self.mention_waiting.is_some_and(|due| due <= now) {
@@ -183,6 +183,7 @@ impl Supervisor {
             Told::Changed(changed) => self.saves.changed(changed, &self.services),
             Told::Found(paths) => self.saves.found(&paths, &self.services),
             Told::Covered(directories) => self.saves.covered(directories, &self.watch, &self.services),
+            Told::Heard => self.saves.heard(),
             Told::Warning(message) => self.tell.notice(None, Level::Warning, message),
             Told::Watching(summary) => self.saves.read(&summary),
             Told::Failed(message) => {
