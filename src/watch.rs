@@ -9,6 +9,7 @@ pub mod known;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,6 +62,8 @@ pub enum Told {
     Found(Vec<PathBuf>),
     /// What was asked for by [`Watch::cover`] is watched; all in all so many directories are.
     Covered(usize),
+    /// Everything that had happened when [`Watch::hear`] was called has been told; pollers may still be at it.
+    Heard,
     /// Everything that is there has been told, and every later change will be.
     Watching(Summary),
     /// Something that the user should know.
@@ -93,11 +96,17 @@ const TOLD_IN_FLIGHT: usize = 64;
 /// The running watcher; dropping it ends and joins its threads.
 pub struct Watch {
     telling: Receiver<Told>,
-    covers: Sender<Cover>,
+    asking: Sender<Asked>,
     /// Interrupts the native watcher.
     waker: Waker,
     ending: Arc<AtomicBool>,
     threads: Threads,
+}
+
+/// What the native watcher's thread is asked for.
+enum Asked {
+    Cover(Cover),
+    Hear,
 }
 
 /// The native watcher's thread and those of pollers.
@@ -124,7 +133,7 @@ impl Watch {
 
         let (scope, finds) = shared.scope(silent.iter().map(|silent| silent.mount.clone()).collect());
         let watcher = native(Box::new(scope))?;
-        let (covers, asked) = unbounded();
+        let (asking, asked) = unbounded();
         let waker = watcher.waker();
         let actor = Actor {
             watcher,
@@ -135,13 +144,22 @@ impl Watch {
             shared: shared.clone(),
         };
         shared.spawn(actor, move |actor| actor.begin(&roots, watched.beside, silent, &watched.project));
-        Ok(Watch { telling, covers, waker, ending, threads })
+        Ok(Watch { telling, asking, waker, ending, threads })
     }
 
     /// Watches more than the roots; answered by [`Told::Covered`].
     pub fn cover(&self, cover: Cover) {
+        self.ask(Asked::Cover(cover));
+    }
+
+    /// Tells what has happened so far, however long that takes, and then [`Told::Heard`].
+    pub fn hear(&self) {
+        self.ask(Asked::Hear);
+    }
+
+    fn ask(&self, asked: Asked) {
         // A watcher that has ended tells so by itself.
-        let _ = self.covers.send(cover);
+        let _ = self.asking.send(asked);
         self.waker.wake();
     }
 
@@ -170,7 +188,8 @@ impl Drop for Watch {
 /// What every watching thread needs.
 #[derive(Clone)]
 struct Shared {
-    ignore: Ignore,
+    /// What walks learn of ignore files decides also which directories have to be covered.
+    ignore: Arc<Mutex<Ignore>>,
     may_count: MayCount,
     told: Sender<Told>,
     /// The roots that were asked for.
@@ -186,6 +205,7 @@ struct Shared {
 
 impl Shared {
     fn new(ignore: Ignore, may_count: MayCount, told: Sender<Told>, roots: BTreeSet<PathBuf>) -> Shared {
+        let ignore = Arc::new(Mutex::new(ignore));
         let (covered, polled, ending, threads) = Default::default();
         Shared { ignore, may_count, told, roots: Arc::new(roots), covered, polled, ending, threads }
     }
@@ -195,7 +215,7 @@ impl Shared {
         let may_count = Arc::clone(&self.may_count);
         let ending = Arc::clone(&self.ending);
         let sources = Sources {
-            ignore: self.ignore.clone(),
+            ignore: Arc::clone(&self.ignore),
             roots: Arc::clone(&self.roots),
             covered: Arc::clone(&self.covered),
             closed,
@@ -267,7 +287,7 @@ impl Shared {
 struct Actor {
     watcher: Box<dyn Watcher>,
     finds: Finds,
-    asked: Receiver<Cover>,
+    asked: Receiver<Asked>,
     /// Roots that were added to reach what is covered.
     tops: BTreeSet<PathBuf>,
     /// How many directories are watched for each root, and polled for whatever cannot be watched.
@@ -357,26 +377,47 @@ impl Actor {
 
     /// Tells what happens until the thread is ended or nobody listens.
     fn run(&mut self, ended: &AtomicBool) {
-        let mut events = Vec::new();
         self.finds.set_as_changes(true);
-        while !ended.load(Ordering::Acquire) {
-            if let Err(error) = self.watcher.wait(&mut events, None) {
-                self.shared.tell(Told::Failed(format!("the file watcher stopped working: {error}")));
-                return;
-            }
-            let at = Instant::now();
-            let paths = self.paths(&mut events);
-            self.finds.flush(&self.shared.told);
-            if !paths.is_empty() {
-                self.shared.tell(Told::Changed(Changed { at, paths }));
-            }
-            while let Ok(cover) = self.asked.try_recv() {
-                self.finds.set_as_changes(false);
-                self.cover(cover);
-                self.shared.tell(Told::Covered(self.watched()));
-                self.finds.set_as_changes(true);
+        let mut result = Ok(());
+        while result.is_ok() && !ended.load(Ordering::Acquire) {
+            result = self.hear(None).and_then(|_| self.answer());
+        }
+        if let Err(error) = result {
+            self.shared.tell(Told::Failed(format!("the file watcher stopped working: {error}")));
+        }
+    }
+
+    /// Waits for events, not longer than `timeout`, and tells what they mean; returns whether there were any.
+    fn hear(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let mut events = Vec::new();
+        self.watcher.wait(&mut events, timeout)?;
+        let (at, any) = (Instant::now(), !events.is_empty());
+        let paths = self.paths(&mut events);
+        self.finds.flush(&self.shared.told);
+        if !paths.is_empty() {
+            self.shared.tell(Told::Changed(Changed { at, paths }));
+        }
+        Ok(any)
+    }
+
+    /// Does what it is asked for.
+    fn answer(&mut self) -> io::Result<()> {
+        while let Ok(asked) = self.asked.try_recv() {
+            match asked {
+                Asked::Cover(cover) => {
+                    self.finds.set_as_changes(false);
+                    self.cover(cover);
+                    self.shared.tell(Told::Covered(self.watched()));
+                    self.finds.set_as_changes(true);
+                }
+                Asked::Hear => {
+                    // What was read before it was asked may not be all that had happened by then.
+                    while self.hear(Some(Duration::ZERO))? {}
+                    self.shared.tell(Told::Heard);
+                }
             }
         }
+        Ok(())
     }
 
     /// The paths that `events` say may have changed; warnings are told.

@@ -20,7 +20,7 @@ fn lines(text: &str) -> Vec<Value> {
 #[test]
 fn why_names_the_services_the_reason_and_the_chain_of_imports() {
     let project = Project::workspace("");
-    let table: [(&str, [(&str, &str); 3]); 11] = [
+    let table: [(&str, [(&str, &str); 3]); 13] = [
         (
             "shared/text/text.go",
             [("restart", "built in"), ("restart", "built in"), ("nothing", "nothing of it")],
@@ -48,6 +48,8 @@ fn why_names_the_services_the_reason_and_the_chain_of_imports() {
         ("services/users/web/new.html", [("restart", "built in"), ("nothing", ""), ("nothing", "")]),
         ("go.work", [("restart", "which modules"); 3]),
         ("README.md", [("nothing", "nothing of it"); 3]),
+        ("README.txt", [("nothing", "no such file"); 3]),
+        ("shared/text/unused/new.go", [("nothing", "nothing of it"); 3]),
     ];
     let paths = table.map(|(path, _)| path);
     let answers = lines(&written(&project, &[&["why", "--json"], &paths[..]].concat()));

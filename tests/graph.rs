@@ -147,3 +147,43 @@ fn what_keeps_packages_from_being_listed_is_watched_until_it_is_mended() {
     assert!(project.answer("api").contains("there"));
     up.stop();
 }
+
+#[test]
+fn what_is_embedded_is_watched_although_git_ignores_it() {
+    let project = Project::tiny(&["api"], "");
+    let source = "package main\n\nimport _ \"embed\"\n\n//go:embed web/dist/page\nvar answer string\n";
+    project.write("api/answer.go", source);
+    project.write("api/web/dist/page", "one");
+    // Not at the top of the repository: it becomes known with the directory that it stands in.
+    project.write("api/web/.gitignore", "dist/\n");
+    project.git(&["init", "-q"]);
+    let mut up = project.up();
+    up.until_all_ready(&["api"]);
+    up.until_watching();
+    project.write("api/web/dist/page", "two");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").contains("two"));
+
+    // As tools do that make all of it anew.
+    fs::remove_dir_all(project.path("api/web/dist")).unwrap();
+    up.until("a failed build", |seen| is(seen, "build", "api") && seen["ok"] == false);
+    project.write("api/web/dist/page", "three");
+    up.until_event("restarted", "api");
+    project.write("api/web/dist/page", "four");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").contains("four"));
+
+    // One that was there and watched before it was ignored.
+    project.write("api/plain/page", "five");
+    project.write("api/answer.go", &source.replace("web/dist", "plain"));
+    up.until_event("restarted", "api");
+    project.write("api/.gitignore", "plain/\n");
+    fs::remove_dir_all(project.path("api/plain")).unwrap();
+    up.until("a failed build", |seen| is(seen, "build", "api") && seen["ok"] == false);
+    project.write("api/plain/page", "six");
+    up.until_event("restarted", "api");
+    project.write("api/plain/page", "seven");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").contains("seven"));
+    up.stop();
+}

@@ -119,6 +119,41 @@ fn a_procfile() {
 }
 
 #[test]
+fn binaries_are_those_of_the_packages_that_they_are_called_after() {
+    let project = Project::new();
+    module(&project, ".", &["cmd/api", "cmd/jobs", "cmd/other"]);
+    project.write(
+        "Procfile",
+        "web: bin/api --port 9001\nfast: ./bin/jobs -queue fast\nslow: ./bin/jobs -queue slow -key $KEY\nx: bin/x\n",
+    );
+    let (told, config) = init(&project);
+    assert_eq!(
+        services(&config),
+        [
+            "name=web dir=. package=./cmd/api port=9001 args=[--port 9001]",
+            "name=fast dir=. package=./cmd/jobs args=[-queue fast]",
+            "name=slow dir=. package=./cmd/jobs",
+        ]
+    );
+    assert!(told.contains("refer to `${KEY}` and are left out: -queue slow -key ${KEY}"), "{told}");
+    assert!(told.contains("which main package `bin/x` is built from is not known"), "{told}");
+    assert!(told.contains("left out: `cmd/other`: nothing starts it"), "{told}");
+}
+
+#[test]
+fn a_lone_program_may_be_started_twice_under_any_name() {
+    let project = Project::new();
+    module(&project, ".", &["."]);
+    project.write("Procfile", "web: ./server -listen 9001\njobs: ./server -jobs\nother: ./else\n");
+    let (told, config) = init(&project);
+    assert_eq!(
+        services(&config),
+        ["name=web dir=. port=9001 args=[-listen 9001]", "name=jobs dir=. args=[-jobs]"]
+    );
+    assert!(told.contains("which main package `else` is built from is not known"), "{told}");
+}
+
+#[test]
 fn configurations_of_air() {
     let project = Project::new();
     for service in ["orders", "users"] {

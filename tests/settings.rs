@@ -87,6 +87,38 @@ fn only_the_services_whose_settings_changed_are_touched() {
 }
 
 #[test]
+fn who_depends_on_another_is_started_anew_after_it() {
+    let project = Project::tiny(&["a", "b", "beacon"], "");
+    let gate = project.beside("gate");
+    fs::write(&gate, "").unwrap();
+    let ready = format!("name = \"a\"\nready = {{ command = [\"test\", \"-e\", {:?}] }}", gate.display());
+    edit(&project, "name = \"a\"", &ready);
+    edit(&project, "name = \"b\"", "name = \"b\"\ndepends_on = [\"a\"]");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    project.write(".env", "GREETING=hello\n");
+    project.write("hotwatch.toml", &format!("env_files = [\".env\"]\n{config}"));
+    let mut up = project.up();
+    up.until_all_ready(&["a", "b", "beacon"]);
+    up.until_watching();
+
+    let before = up.seen.len();
+    fs::remove_file(&gate).unwrap();
+    project.write(".env", "GREETING=goodbye\n");
+    up.until_each("started", &["a", "beacon"]);
+    // An edit in between, of something else, lets nobody go ahead.
+    edit(&project, "name = \"beacon\"", "name = \"beacon\"\nargs = [\"-v\"]");
+    up.until("beacon with its argument", |seen| {
+        seen["service"] == "beacon" && seen["line"] == "listening [-v]"
+    });
+    assert_eq!(up.count(before, "started", "b"), 0);
+    fs::write(&gate, "").unwrap();
+    up.until_event("restarted", "b");
+    assert_eq!((count_of(&up, before, "a"), count_of(&up, before, "b")), ((0, 1), (0, 1)));
+    assert_eq!(project.answer("b"), "one goodbye");
+    up.stop();
+}
+
+#[test]
 fn an_env_file_may_lie_elsewhere_and_be_a_link() {
     let (project, mut up) = three();
     fs::write(project.beside("shared.env"), "GREETING=shared\n").unwrap();

@@ -218,7 +218,7 @@ fn watching(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for told in watch.telling() {
         match told {
-            Told::Changed(_) | Told::Found(_) | Told::Covered(_) => {}
+            Told::Changed(_) | Told::Found(_) | Told::Covered(_) | Told::Heard => {}
             Told::Warning(message) => findings.push(Finding::new("watch", Level::Warning, message)),
             Told::Failed(message) => {
                 findings.push(Finding::new("watch", Level::Error, message));

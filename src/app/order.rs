@@ -57,6 +57,11 @@ impl Order {
         free
     }
 
+    /// Whether `service` is being reloaded.
+    pub fn is_reloading(&self, service: usize) -> bool {
+        self.reloading.contains(&service)
+    }
+
     fn depends_on_a_reload(&self, service: usize) -> bool {
         let on = &self.services[service].depends_on;
         on.iter().any(|&on| self.reloading.contains(&on) || self.depends_on_a_reload(on))

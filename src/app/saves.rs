@@ -18,7 +18,7 @@ use crate::record::{Event as Fact, Rung, Tell};
 use crate::service::{Changed, Input, Service};
 use crate::watch::git::Repository;
 use crate::watch::known::Known;
-use crate::watch::{self, Summary};
+use crate::watch::{self, Summary, Watch};
 
 /// What was saved without a change, for one service.
 #[derive(Debug, Default)]
@@ -60,6 +60,10 @@ pub struct Saves {
     resumed: Option<Instant>,
     /// Whether the services' directories are being read anew.
     unread: bool,
+    /// Whether a checkout was under way at the last look.
+    checkout: bool,
+    /// How many have ended of which it is not known yet that everything they have written has been told.
+    unheard: usize,
     /// When the services' directories had been read, and their first builds had not begun.
     began: SystemTime,
     /// How many directories are watched.
@@ -99,6 +103,8 @@ impl Saves {
             paused: false,
             resumed: None,
             unread: false,
+            checkout: false,
+            unheard: 0,
             began,
             directories,
             watching: false,
@@ -127,6 +133,8 @@ impl Saves {
         (self.uncovered, self.listed) = (None, Vec::new());
         self.dirs = new.services.iter().map(|service| service.dir.clone()).collect();
         self.config_files.clone_from(&new.files);
+        // By the watcher before this one; all it had not told is read anew.
+        self.unheard = 0;
         self.unread = true;
     }
 
@@ -208,9 +216,21 @@ impl Saves {
     }
 
     /// Closes the batch if it is due. Returns when it began, if the configuration is among what was saved.
-    pub fn tick(&mut self, now: Instant, order: &mut Order, services: &[Service]) -> Option<Instant> {
+    pub fn tick(
+        &mut self,
+        now: Instant,
+        watch: &Watch,
+        order: &mut Order,
+        services: &[Service],
+    ) -> Option<Instant> {
         if self.paused {
             return None;
+        }
+        let checkout = self.repositories.iter().any(Repository::is_locked);
+        if std::mem::replace(&mut self.checkout, checkout) && !checkout {
+            // It may have been quicker than whoever tells of it, and silence alone does not tell that.
+            watch.hear();
+            self.unheard += 1;
         }
         let held = self.is_held();
         let batch = self.debounce.close(now, || held)?;
@@ -225,7 +245,13 @@ impl Saves {
         self.unread
             || !self.unlisted.is_empty()
             || self.uncovered.is_some()
+            || self.unheard > 0
             || self.repositories.iter().any(Repository::is_locked)
+    }
+
+    /// Everything has been told that the first of the checkouts in question has written.
+    pub fn heard(&mut self) {
+        self.unheard = self.unheard.saturating_sub(1);
     }
 
     /// Finds out what a batch really changed, and tells those whom it concerns.

@@ -163,7 +163,7 @@ impl Supervisor {
                 // What was told before a batch is due belongs to it, however long it takes to hear of it.
                 let told: Vec<Told> = self.watch.telling().try_iter().take(HEARD_AT_ONCE).collect();
                 told.into_iter().for_each(|told| self.told(told));
-                if let Some(since) = self.saves.tick(now, &mut self.order, &self.services) {
+                if let Some(since) = self.saves.tick(now, &self.watch, &mut self.order, &self.services) {
                     self.reconfigure(since);
                 }
                 if self.mention_waiting.is_some_and(|due| due <= now) {
@@ -183,6 +183,7 @@ impl Supervisor {
             Told::Changed(changed) => self.saves.changed(changed, &self.services),
             Told::Found(paths) => self.saves.found(&paths, &self.services),
             Told::Covered(directories) => self.saves.covered(directories, &self.watch, &self.services),
+            Told::Heard => self.saves.heard(),
             Told::Warning(message) => self.tell.notice(None, Level::Warning, message),
             Told::Watching(summary) => self.saves.read(&summary),
             Told::Failed(message) => {
@@ -230,6 +231,7 @@ impl Supervisor {
             old.insert(service.name().clone(), (index, service));
         }
         let mut order = Order::new(new.services.iter().map(|service| service.depends_on.clone()));
+        let (mut stay, mut reloads) = (BTreeSet::new(), BTreeSet::new());
         for (index, config) in new.services.iter().enumerate() {
             let same_port =
                 |(before, _): &(usize, Service)| self.config.services[*before].proxy == config.proxy;
@@ -248,19 +250,28 @@ impl Supervisor {
                 continue;
             };
             order.resume(index, &self.order, before);
-            // Who depends on whom may be another now.
-            service.send(Input::Hold(false));
-            if let Some(&how) = difference.changed.get(&config.name) {
-                let message = match how {
-                    How::Live => "its settings changed; they count from now on",
-                    How::Restart => "its settings changed; it is started anew",
-                    How::Rebuild => "its settings changed; it is built anew",
-                };
-                self.tell.notice(Some(&config.name), Level::Info, message);
-                let config = Box::new(config.clone());
-                service.send(Input::Reconfigured { config, how: how.into(), since });
+            let starts_anew = difference.changed.get(&config.name).is_some_and(|how| *how != How::Live);
+            if starts_anew || self.order.is_reloading(before) {
+                reloads.insert(index);
             }
+            stay.insert(index);
             self.services.push(service);
+        }
+        // Who depends on whom may be another now. Before they are told of their settings: otherwise a quick one
+        // might have started already.
+        let held = order.reload(&reloads);
+        for index in stay {
+            let (service, config) = (&self.services[index], &new.services[index]);
+            service.send(Input::Hold(held.contains(&index)));
+            let Some(&how) = difference.changed.get(&config.name) else { continue };
+            let message = match how {
+                How::Live => "its settings changed; they count from now on",
+                How::Restart => "its settings changed; it is started anew",
+                How::Rebuild => "its settings changed; it is built anew",
+            };
+            self.tell.notice(Some(&config.name), Level::Info, message);
+            let config = Box::new(config.clone());
+            service.send(Input::Reconfigured { config, how: how.into(), since });
         }
         for (_, service) in old.into_values() {
             self.tell.notice(Some(service.name()), Level::Info, "no longer in the configuration");

@@ -196,7 +196,7 @@ fn read_all(
             recv(telling) -> told => match told {
                 Ok(Told::Found(paths)) => read(paths),
                 Ok(Told::Changed(changed)) => read(changed.paths),
-                Ok(Told::Covered(_)) => {}
+                Ok(Told::Covered(_) | Told::Heard) => {}
                 Ok(Told::Warning(message)) => tell.notice(None, Level::Warning, message),
                 Ok(Told::Watching(summary)) => return Ok(Some(summary)),
                 Ok(Told::Failed(message)) => return Err(Error::Watch(message)),

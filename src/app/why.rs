@@ -14,6 +14,9 @@ use crate::plan::{Idle, Part, Plan};
 use crate::record::Rung;
 use crate::source::{self, Head};
 
+/// The new file that a directory stands for.
+const NEW: &str = "new.go";
+
 /// What a save of a file leads to for one service.
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
@@ -56,7 +59,7 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
         _ => absolute,
     };
     // A directory stands for what a new file in it would be.
-    Ok(if canonical.is_dir() { canonical.join("new.go") } else { canonical })
+    Ok(if canonical.is_dir() { canonical.join(NEW) } else { canonical })
 }
 
 fn answer<'a>(config: &'a Config, plan: &'a Plan, service: usize, path: &Path, shown: &'a str) -> Answer<'a> {
@@ -89,9 +92,16 @@ fn reason(config: &Config, plan: &Plan, service: usize, path: &Path, part: Part)
             format!("left out: {}", why.unwrap_or_else(|| "its build constraint does not hold".to_owned()))
         }
         None if plan.leaves_out(service, path) => "`watch.exclude` names it".to_owned(),
+        None if is_missing(path) => "there is no such file, and it would be no part of it".to_owned(),
         None => "nothing of it is built from this".to_owned(),
     };
     (Rung::Nothing, reason)
+}
+
+/// Whether `path` names nothing, as a misspelt one does. A new file in a directory that is there is meant as such.
+fn is_missing(path: &Path) -> bool {
+    let stands_for_its_directory = path.ends_with(NEW) && path.parent().is_some_and(Path::is_dir);
+    !path.exists() && !stands_for_its_directory
 }
 
 /// What the Go source at `path` says at its head, if it is there and is one.

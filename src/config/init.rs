@@ -104,10 +104,19 @@ pub struct Found {
     pub starts: Vec<Start>,
     /// Env files that all of them get.
     pub env_files: Vec<Fact<String>>,
-    /// Binaries that it builds, with the directory of their main package.
-    pub builds: BTreeMap<String, String>,
+    /// Binaries that it builds.
+    pub builds: BTreeMap<String, Built>,
     /// What could not be taken over, and why.
     pub notes: Vec<String>,
+}
+
+/// What a binary is built from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The directory of its main package.
+    pub package: String,
+    /// Flags of `go build`.
+    pub flags: Vec<String>,
 }
 
 /// What the readers may know of the tree that the foreign files stand in.

@@ -47,6 +47,13 @@ struct Build {
     ended: Option<(Instant, Result<Made, Failure>)>,
 }
 
+impl Build {
+    /// Whether people want to know that it still runs.
+    fn is_to_be_mentioned(&self) -> bool {
+        self.settled && !self.cancelled && self.ended.is_none()
+    }
+}
+
 /// A build that was not cancelled.
 #[derive(Debug, Clone, Copy)]
 struct Finished {
@@ -203,7 +210,7 @@ impl Machine {
             self.fresh.is_some() && !self.held && matches!(self.process, Process::Running { .. });
         let to_build = self.build.is_none() && self.is_due();
         let cooldown = self.cooldown_until.filter(|_| !self.ending && (to_replace || to_build));
-        let build = self.build.as_ref().filter(|build| build.settled && build.ended.is_none());
+        let build = self.build.as_ref().filter(|build| build.is_to_be_mentioned());
         let build = build.and_then(|build| build.begun).map(|begun| begun.mention);
         let process = match self.process {
             Process::Running { stage, .. } => stage.deadline(),
@@ -286,7 +293,8 @@ impl Machine {
     }
 
     fn tick(&mut self, now: Instant) {
-        let begun = self.build.as_mut().and_then(|build| build.begun.as_mut());
+        let build = self.build.as_mut().filter(|build| build.is_to_be_mentioned());
+        let begun = build.and_then(|build| build.begun.as_mut());
         if let Some(begun) = begun.filter(|begun| begun.mention <= now) {
             let elapsed = now - begun.at;
             begun.mention = now + elapsed;

@@ -29,22 +29,21 @@ impl Actor {
         let mut again = cover.again;
         let mut new_tops = BTreeSet::new();
         let mut covered = self.shared.covered.lock().unwrap_or_else(PoisonError::into_inner);
+        let ignore = self.shared.ignore.lock().unwrap_or_else(PoisonError::into_inner);
         for dir in cover.dirs {
             // A root takes in what lies in it, unless that is left out.
             let root = roots.iter().find(|root| dir.starts_with(root));
-            if root.is_some_and(|root| {
-                let below = dir.ancestors().take_while(|dir| dir.starts_with(root) && dir != root);
-                below.into_iter().all(|dir| !self.shared.ignore.prunes(dir))
-            }) {
-                continue;
-            }
+            let is_taken_in = root.is_some_and(|root| {
+                let mut below = dir.ancestors().take_while(|dir| dir.starts_with(root) && dir != root);
+                below.all(|dir| !ignore.prunes(dir))
+            });
             let top = root.or_else(|| cover.tops.iter().find(|top| dir.starts_with(top)));
             let Some(top) = top else { continue };
             let way = dir.ancestors().take_while(|dir| dir.starts_with(top)).map(Path::to_owned);
             // Not `any`: each has to be inserted.
             let new = way.filter(|dir| covered.insert(dir.clone())).count() > 0;
-            // What is not there yet is entered when it comes.
-            if !dir.is_dir() {
+            // What is not there yet is entered when it comes, even if an ignore file has come before it.
+            if is_taken_in || !dir.is_dir() {
                 continue;
             }
             if root.is_none() && !self.tops.contains(top) {
@@ -53,7 +52,7 @@ impl Actor {
                 again.insert(top.clone());
             }
         }
-        drop(covered);
+        drop((covered, ignore));
         let mut beyond_limit = Vec::new();
         let known: BTreeSet<PathBuf> =
             again.iter().filter(|root| !new_tops.contains(*root)).cloned().collect();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
@@ -57,7 +57,7 @@ impl Finds {
 
 /// The scope.
 pub(super) struct Sources {
-    pub(super) ignore: Ignore,
+    pub(super) ignore: Arc<Mutex<Ignore>>,
     pub(super) roots: Arc<BTreeSet<PathBuf>>,
     /// Directories that are entered in any case. What lies in no root is entered for their sake only.
     pub(super) covered: Arc<Mutex<BTreeSet<PathBuf>>>,
@@ -74,6 +74,10 @@ impl Sources {
     fn is_covered(&self, dir: &Path) -> bool {
         self.covered.lock().unwrap_or_else(PoisonError::into_inner).contains(dir)
     }
+
+    fn ignore(&self) -> MutexGuard<'_, Ignore> {
+        self.ignore.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Scope for Sources {
@@ -84,22 +88,26 @@ impl Scope for Sources {
         // A root itself is reached from its own top.
         let in_a_root = |dir: &Path| self.roots.iter().any(|root| dir != root && dir.starts_with(root));
         // What is covered for the sake of its files alone may lie in what is left out.
-        let left_out = || match dir.parent().is_some_and(|parent| self.is_covered(parent)) {
-            true => dir.ancestors().take_while(|dir| in_a_root(dir)).any(|dir| self.ignore.prunes(dir)),
-            false => self.ignore.prunes(dir),
+        let left_out = || {
+            let above = dir.parent().is_some_and(|parent| self.is_covered(parent));
+            let ignore = self.ignore();
+            match above {
+                true => dir.ancestors().take_while(|dir| in_a_root(dir)).any(|dir| ignore.prunes(dir)),
+                false => ignore.prunes(dir),
+            }
         };
         self.is_covered(dir) || (in_a_root(dir) && !left_out())
     }
 
     fn found(&mut self, path: &Path, kind: Entry) {
         if kind == Entry::Symlink && path.is_dir() {
-            if !self.ignore.prunes(path) {
+            if !self.ignore().prunes(path) {
                 self.finds.with(|found| found.links.push(path.to_owned()));
             }
             return;
         }
         if path.file_name().is_some_and(|name| name == ".gitignore") {
-            self.ignore.learn(path);
+            self.ignore().learn(path);
         }
         if (self.may_count)(path) {
             let full = self.finds.with(|found| {

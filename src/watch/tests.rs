@@ -4,7 +4,6 @@
 use super::*;
 use std::collections::VecDeque;
 use std::fs;
-use std::io;
 
 use hotwatch_platform::watch::{Added, Kind};
 
@@ -34,18 +33,24 @@ impl Watcher for Fake {
 
 /// Runs the thread over `fake`; whoever is dropped last ends it.
 fn watch(fake: Fake, roots: &[&Path]) -> Watch {
+    watch_asked(fake, roots, None)
+}
+
+/// The same with something that it was `asked` for before.
+fn watch_asked(fake: Fake, roots: &[&Path], before: Option<Asked>) -> Watch {
     let (told, telling) = bounded(TOLD_IN_FLIGHT);
     let may_count: MayCount = Arc::new(|path| path.extension().is_some_and(|extension| extension == "go"));
     let roots: BTreeSet<PathBuf> = roots.iter().map(|root| root.to_path_buf()).collect();
     let shared = Shared::new(Ignore::new(), may_count, told, roots.clone());
     let (ending, threads) = (Arc::clone(&shared.ending), Arc::clone(&shared.threads));
-    let (covers, asked) = unbounded();
+    let (asking, asked) = unbounded();
+    before.into_iter().for_each(|before| asking.send(before).unwrap());
     let waker = fake.waker();
     let (watcher, finds) = (Box::new(fake), Finds::default());
     let (tops, counts) = Default::default();
     let actor = Actor { watcher, finds, asked, tops, counts, shared: shared.clone() };
     shared.spawn(actor, move |actor| actor.begin(&roots, BTreeSet::new(), Vec::new(), Path::new("/project")));
-    Watch { telling, covers, waker, ending, threads }
+    Watch { telling, asking, waker, ending, threads }
 }
 
 fn change(path: &str, dir: bool) -> Event {
@@ -67,6 +72,7 @@ fn transcript(watch: &Watch) -> Vec<String> {
                 paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
             ),
             Told::Covered(directories) => format!("covered {directories}"),
+            Told::Heard => "heard".to_owned(),
             Told::Watching(summary) => format!("watching {}", summary.directories),
             Told::Warning(message) => format!("warning: {message}"),
             Told::Failed(message) => {
@@ -84,6 +90,26 @@ fn what_is_read_at_once_is_told_at_once() {
     let told = transcript(&watch(Fake { waits, ..Fake::default() }, &[Path::new("/p")]));
     assert_eq!(told[..2], ["watching 1", "changed /p/b.go /p/c.txt /p/dir"]);
     assert!(told[2].starts_with("failed: the file watcher stopped working"), "{told:?}");
+}
+
+#[test]
+fn what_has_happened_is_told_before_it_is_said_to_be_heard() {
+    let waits = ["a.go", "b.go", "c.go"].map(|name| vec![change(&format!("/p/{name}"), false)]);
+    // Nothing more, then something that happens later.
+    let waits = waits.into_iter().chain([vec![], vec![change("/p/late.go", false)]]).collect();
+    let fake = Fake { waits, ..Fake::default() };
+    let told = transcript(&watch_asked(fake, &[Path::new("/p")], Some(Asked::Hear)));
+    assert_eq!(
+        told[..6],
+        [
+            "watching 1",
+            "changed /p/a.go",
+            "changed /p/b.go",
+            "changed /p/c.go",
+            "heard",
+            "changed /p/late.go"
+        ]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{Fact, Found, Program, Start, Tree, join, start_sh};
+use super::{Built, Fact, Found, Program, Start, Tree, join, start_sh};
 
 /// The parts of the file that hotwatch has something for.
 #[derive(Debug, Default, Deserialize)]
@@ -74,11 +74,12 @@ pub fn scan(text: &str, file: &str, has: &dyn Fn(&str, &str) -> bool, tree: &Tre
     let mut found = start_sh::follow(&script, file, line, &dir, std::collections::BTreeMap::new(), tree);
     found.env_files.clear();
     let built = found.builds.values().next().cloned();
-    let Some(mut start) = found
-        .starts
-        .pop()
-        .filter(|start| matches!(start.program, Program::Package(_)))
-        .or_else(|| Some(Start::new(String::new(), Some(dir.clone()), Program::Package(built?))))
+    let Some(mut start) =
+        found.starts.pop().filter(|start| matches!(start.program, Program::Package(_))).or_else(|| {
+            let Built { package, flags } = built?;
+            let start = Start::new(String::new(), Some(dir.clone()), Program::Package(package));
+            Some(Start { build_flags: flags, ..start })
+        })
     else {
         found.notes.push(format!("{file}:{line}: `{cmd}` builds no main package that can be seen"));
         return found;
@@ -166,6 +167,7 @@ mod tests {
             ("api/.air.toml:4", &Program::Package("api/cmd/api".to_owned()))
         );
         assert_eq!((start.args.join(" "), start.env["APP_ENV"].value.as_str()), ("-v".to_owned(), "dev"));
+        assert_eq!(start.build_flags, ["-tags=dev"]);
         assert_eq!(start.include, ["**/*.html"]);
         assert_eq!(start.exclude, ["web/dist/**", "**/*_templ.go"]);
         assert_eq!(start.stop.as_ref().unwrap().value, ("INT".to_owned(), Some("2s".to_owned())));

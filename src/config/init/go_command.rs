@@ -11,7 +11,7 @@ pub struct GoCommand {
     pub package: String,
     /// What `-o` says.
     pub out: Option<String>,
-    /// Flags that change what is built.
+    /// Flags that change what is built, each one word.
     pub flags: Vec<String>,
     /// Arguments of the program that `go run` runs.
     pub args: Vec<String>,
@@ -58,8 +58,8 @@ pub fn parse(words: &[String], dir: &str) -> Option<GoCommand> {
             ("C", Some(value)) => dir = join(&dir, value),
             ("o", Some(value)) => out = Some(value.to_owned()),
             (name, value) if KEPT.contains(&name) => {
-                flags.push(format!("-{name}"));
-                flags.extend(value.map(str::to_owned));
+                let value = value.map(|value| format!("={value}")).unwrap_or_default();
+                flags.push(format!("-{name}{value}"));
             }
             _ => {}
         }
@@ -83,7 +83,7 @@ mod tests {
         let table = [
             ("go run .", "run a out=None [] []"),
             ("go run ./cmd/x -port 80", "run a/cmd/x out=None [] [-port 80]"),
-            ("go run -race -tags dev main.go util.go --v", "run a out=None [-race -tags dev] [--v]"),
+            ("go run -race -tags dev main.go util.go --v", "run a out=None [-race -tags=dev] [--v]"),
             ("go run cmd/x/main.go -- y", "run a/cmd/x out=None [] [-- y]"),
             ("go build -v -o ../bin/x ./cmd/x", "build a/cmd/x out=Some(\"../bin/x\") [] []"),
             ("go build -o=x", "build a out=Some(\"x\") [] []"),

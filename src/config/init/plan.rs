@@ -72,7 +72,10 @@ pub fn plan(
         let earlier = plan.services.len();
         let mut merged = BTreeSet::new();
         for start in found.starts {
-            let main = match resolve(&start.program, mains, plan.services.is_empty()) {
+            // A second process of the binary that a lone main package has been taken for is one of that, too.
+            let may_differ = plan.services.is_empty()
+                || plan.services.iter().any(|known| known.start.program == start.program);
+            let main = match resolve(&start.program, mains, may_differ) {
                 Ok(main) => main,
                 Err(what) => {
                     plan.notes.push(format!("{}: {what}", start.from));
@@ -204,9 +207,9 @@ fn add_env_file(plan: &mut Plan, fact: Fact<String>, tree: &Tree<'_>) {
     }
 }
 
-/// The main package that is meant; `None` for other programs. The error says what there is instead. The `first`
-/// binary may have any name where there is one main package only.
-fn resolve(program: &Program, mains: &[Main], first: bool) -> Result<Option<Main>, String> {
+/// The main package that is meant; `None` for other programs. The error says what there is instead. Where there is
+/// one main package only, a binary that `may_differ` is that, whatever its name.
+fn resolve(program: &Program, mains: &[Main], may_differ: bool) -> Result<Option<Main>, String> {
     match program {
         Program::Package(dir) => match mains.iter().find(|main| main.dir == *dir) {
             Some(main) => Ok(Some(main.clone())),
@@ -218,7 +221,8 @@ fn resolve(program: &Program, mains: &[Main], first: bool) -> Result<Option<Main
             };
             let mut found = mains.iter().filter(named);
             match (found.next(), found.next(), mains) {
-                (Some(main), None, _) | (None, None, [main]) if first => Ok(Some(main.clone())),
+                (Some(main), None, _) => Ok(Some(main.clone())),
+                (None, None, [main]) if may_differ => Ok(Some(main.clone())),
                 _ => Err(format!("which main package `{file}` is built from is not known")),
             }
         }

@@ -179,6 +179,11 @@ impl Follower<'_> {
         }
         let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
         match (name.as_str(), arguments.as_slice()) {
+            ("shift", given) => {
+                let count = given.first().map_or(Ok(1), |count| count.parse());
+                let arguments = &mut self.scope.arguments;
+                drop(arguments.drain(..count.unwrap_or(0).min(arguments.len())));
+            }
             ("cd", [.., path]) => self.change_directory(path),
             ("pushd", [.., path]) => {
                 self.directories.push(self.scope.cwd.clone());

@@ -118,6 +118,8 @@ impl Machine {
 
     pub(super) fn reconfigured(&mut self, rebuild: bool, since: Instant) {
         self.must_restart = true;
+        // Whoever waits for this is told of the end, even if there is nothing to do.
+        self.busy = true;
         if rebuild {
             self.since.get_or_insert(since);
             if let Some(last) = &mut self.last_build {

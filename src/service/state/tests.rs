@@ -415,6 +415,8 @@ fn long_builds_are_mentioned_at_every_doubling() {
     assert_eq!(bench.tick(2000), "still:2000");
     assert_eq!(bench.tick(4000), "still:4000");
     assert_eq!(bench.tick(8000), "still:8000");
+    assert_eq!(bench.give(9000, Input::Stop), "CancelBuild");
+    assert_eq!(bench.machine.deadline(), None);
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub fn scan(
                 let mounts = |word: &&str| !word.starts_with("--");
                 let script: Vec<&str> = rest.split_whitespace().skip_while(|word| !mounts(word)).collect();
                 let found = start_sh::follow(&script.join(" "), file, 1, &dir, variables.clone(), tree);
-                image.package = found.builds.into_values().next();
+                image.package = found.builds.into_values().next().map(|built| built.package);
             }
             "ENTRYPOINT" => image.entrypoint = serde_json::from_str(rest).ok(),
             "CMD" => image.command = serde_json::from_str(rest).ok(),

@@ -63,6 +63,9 @@ impl Scope {
         // Words that unquoted variables are split into, where they stand alone.
         if let [Piece::Variable { expression, quoted }] = word.as_slice() {
             let value = self.variable(expression);
+            if let Some(Ok(first)) = expression.strip_prefix("@:").map(str::parse::<usize>) {
+                return self.arguments.iter().skip(first.saturating_sub(1)).cloned().collect();
+            }
             if expression.ends_with("[@]") || expression == "@" {
                 return value.split('\n').filter(|part| !part.is_empty()).map(str::to_owned).collect();
             }

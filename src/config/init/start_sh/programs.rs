@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::shell::Word;
-use super::super::{Fact, Program, Start, go_command, last};
+use super::super::{Built, Fact, Program, Start, go_command, last};
 use super::Follower;
 use super::expand::{is_known, shown};
 
@@ -47,9 +47,14 @@ impl Follower<'_> {
         if self.lost || !is_known(&command.package) {
             return self.leave_out(words, line, "was left out: which directory it means is not known");
         }
+        let (flags, unknown): (Vec<String>, Vec<String>) =
+            command.flags.into_iter().partition(|flag| is_known(flag));
+        for flag in unknown {
+            self.leave_out(&[flag], line, "was left out of the build: what it refers to is not known");
+        }
         if command.verb == "run" {
             let mut start = self.start(Program::Package(command.package), line, own, log);
-            start.build_flags = command.flags;
+            start.build_flags = flags;
             self.push(start, &command.args);
             return;
         }
@@ -59,7 +64,7 @@ impl Follower<'_> {
             None => last(&command.package).to_owned(),
         };
         let out = self.scope.path(&out).unwrap_or(out);
-        self.found.builds.insert(out, command.package);
+        self.found.builds.insert(out, Built { package: command.package, flags });
     }
 
     pub(super) fn program(
@@ -71,8 +76,10 @@ impl Follower<'_> {
     ) {
         let name = words[0].clone();
         let path = self.scope.path(&name).unwrap_or_else(|| name.clone());
-        let program = if let Some(package) = self.found.builds.get(&path) {
-            Program::Package(package.clone())
+        let mut flags = Vec::new();
+        let program = if let Some(built) = self.found.builds.get(&path) {
+            flags.clone_from(&built.flags);
+            Program::Package(built.package.clone())
         } else if name == "air" && !self.lost {
             Program::Package(self.scope.cwd.clone())
         } else if INTERPRETERS.contains(&name.as_str())
@@ -90,7 +97,8 @@ impl Follower<'_> {
             return;
         };
         let arguments = if name == "air" { &[] } else { &words[1..] };
-        let start = self.start(program, line, own, log);
+        let mut start = self.start(program, line, own, log);
+        start.build_flags = flags;
         self.push(start, arguments);
     }
 
@@ -122,7 +130,12 @@ impl Follower<'_> {
 
     fn push(&mut self, mut start: Start, arguments: &[String]) {
         if let Some(unknown) = arguments.iter().find(|word| !is_known(word)) {
-            start.notes.push(format!("the arguments in {} refer to `{}`", start.from, shown(unknown)));
+            start.notes.push(format!(
+                "the arguments in {} refer to `{}` and are left out: {}",
+                start.from,
+                shown(unknown),
+                shown(&arguments.join(" "))
+            ));
         } else {
             start.args = arguments.to_vec();
         }

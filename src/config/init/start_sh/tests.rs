@@ -46,7 +46,14 @@ fn what_scripts_start() {
         ("cd a && go run . &\ngo run ./b &", "1: in [a] package a\n2: in [] package b"),
         ("pushd a\ngo run . &\npopd\ngo run .", "2: in [a] package a\n4: in [] package "),
         ("go build -o bin/x ./cmd/x\n./bin/x serve", "2: in [] package cmd/x serve"),
-        ("go build -tags dev -o bin/ ./cmd/x\nPORT=1 bin/x", "2: in [] package cmd/x PORT=1"),
+        ("go build -tags dev -o bin/ ./cmd/x\nPORT=1 bin/x", "2: in [] package cmd/x -tags=dev PORT=1"),
+        ("go build -race -ldflags \"-X main.v=$V\" -o x .\n./x", "2: in [] package  -race"),
+        (
+            "r() { local n=$1; shift; go run ./$n \"$@\" & }\nr a -v\nr b",
+            "2: in [] package a -v\n3: in [] package b",
+        ),
+        ("r() { go run ./$2 \"${@:3}\" & }\nr x a -v 'b c'", "2: in [] package a -v b c"),
+        ("r() { shift 2; go run ./$1; shift 9; go run \"./b$1\"; }\nr x y a", "2: in [] package a"),
         ("go build ./cmd/x && ./x", "1: in [] package cmd/x"),
         ("go run -race ./a", "1: in [] package a -race"),
         ("make build\n./bin/x", "2: in [] binary bin/x"),
@@ -75,7 +82,7 @@ fn what_scripts_start() {
         ("cd \"$(dirname \"$0\")/..\"\ngo run ./a", "2: in [] package a"),
         (
             "(cd $HOME/x && go run .)\ngo run ./b -k $KEY",
-            "2: in [] package b # the arguments in scripts/start.sh:2 refer to `${KEY}`",
+            "2: in [] package b # the arguments in scripts/start.sh:2 refer to `${KEY}` and are left out: -k ${KEY}",
         ),
         (
             "TOKEN=$(openssl rand) go run .",
