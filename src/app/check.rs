@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use hotwatch_platform::{distribution, port};
+use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 
 use super::debug::{self, Debugged};
@@ -188,6 +190,9 @@ pub fn held(port: u16, whose: &str, otherwise: &str) -> Option<Finding> {
 }
 
 fn logs(config: &Config) -> Vec<Finding> {
+    if let Some(finding) = no_log_dir(&config.log_dir) {
+        return vec![finding];
+    }
     let failed = |service: &Service| {
         let path = file::path(&config.log_dir, &service.name);
         let existed = path.exists();
@@ -207,6 +212,23 @@ fn logs(config: &Config) -> Vec<Finding> {
         Level::Ok,
         format!("`{}/<service>.log` can be written", config.log_dir.display()),
     )]
+}
+
+/// What there is to say of a `dir` for log files that is not there: `up` makes it, if it can.
+fn no_log_dir(dir: &Path) -> Option<Finding> {
+    let is_there = |dir: &&Path| dir.symlink_metadata().is_ok();
+    let above = dir.ancestors().find(is_there)?;
+    if above == dir {
+        return None;
+    }
+    let may = AccessFlags::W_OK | AccessFlags::X_OK;
+    let finding = if above.is_dir() && access(above, may).is_ok() {
+        Finding::new("logs", Level::Ok, format!("`{}` is made at the start", dir.display()))
+    } else {
+        let message = format!("`{}` is not there and cannot be made in `{}`", dir.display(), above.display());
+        Finding::new("logs", Level::Error, message).with_remedy("set another `log_dir`")
+    };
+    Some(finding)
 }
 
 /// Watches everything for a moment: what `up` will be told is what counts.
