@@ -50,6 +50,8 @@ fn rolls_back(settings: &str, init: &str, reason: &str) {
         let back = up.until_event("rolled_back", "api");
         assert!(back["reason"].as_str().unwrap().contains(reason), "{back}");
         assert_eq!(back["pid"].as_i64(), Some(up.pid("api")));
+        let parts = ["wait_ms", "build_ms", "stop_ms", "start_ms", "ready_ms"].map(|part| &back[part]);
+        assert_eq!(back["ms"].as_u64(), parts.iter().map(|part| part.as_u64()).sum());
         assert!(project.answer("api").starts_with("one"));
     }
     save(&project, "better", "");
