@@ -112,6 +112,12 @@ fn check_knows_that_the_directory_of_log_files_is_made_at_the_start() {
     assert!(missing.join("api.log").exists());
     up.stop();
 
+    // An old file that `up` would refuse.
+    std::os::unix::fs::symlink(project.path("api"), missing.join("api.log.1")).unwrap();
+    let output = project.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("api.log.1` is a symbolic link; remove it"), "{output:?}");
+
     project.write("file", "");
     set(&project.path("file/log"));
     let output = project.run(&["check"]);

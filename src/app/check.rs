@@ -19,7 +19,7 @@ use crate::cli::Global;
 use crate::config::{Build, Config, Service};
 use crate::error::Error;
 use crate::go;
-use crate::log::file;
+use crate::log::file::{self, Limits};
 use crate::watch::{Told, Watch};
 
 /// One thing that was looked at.
@@ -193,11 +193,12 @@ fn logs(config: &Config) -> Vec<Finding> {
     if let Some(finding) = no_log_dir(&config.log_dir) {
         return vec![finding];
     }
+    let limits = Limits { size: config.log_size, keep: config.log_keep };
     let failed = |service: &Service| {
         let path = file::path(&config.log_dir, &service.name);
         let existed = path.exists();
-        let error = file::open(&path).err();
-        if error.is_none() && !existed {
+        let error = file::examine_all(&path, limits).err();
+        if !existed && path.is_file() {
             // Made just now, by looking.
             drop(std::fs::remove_file(&path));
         }
