@@ -34,6 +34,13 @@ pub enum Error {
     /// Another hotwatch has this project.
     #[error("`{}` is run by another hotwatch{}; end that one with `hotwatch stop -C {0}`", project.display(), by(*.holder))]
     Taken { project: PathBuf, holder: Option<Holder> },
+    /// Another hotwatch had this project, and is not there any more, but what it has started is.
+    #[error(
+        "`{}` was run by a hotwatch, PID {pid}, that was killed, and its guard (`hw-guard`) has not ended yet what that \
+         left behind; if it was stopped, `pkill -CONT hw-guard` has it go on",
+        project.display()
+    )]
+    NotCleaned { project: PathBuf, pid: i32 },
     /// There is nobody to ask.
     #[error("no hotwatch runs `{}`; start it with `hotwatch`{hint}", project.display())]
     NotRunning { project: PathBuf, hint: String },

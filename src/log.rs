@@ -116,11 +116,11 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
             let signal = signal.unwrap_or_default();
             (Tone::Bad, format!("PID {pid} was ended by signal {signal}"))
         }
-        Event::RolledBack { reason, pid, started: true } => (
+        Event::RolledBack { reason, pid, started: true, .. } => (
             Tone::Bad,
             format!("rolled back: {reason}; what ran before runs again as PID {pid}, its memory is gone"),
         ),
-        Event::RolledBack { reason, pid, started: false } => {
+        Event::RolledBack { reason, pid, started: false, .. } => {
             (Tone::Bad, format!("rolled back: {reason}; PID {pid} has never stopped and goes on"))
         }
         Event::Held { reason } => (Tone::Bad, format!("held: {reason}")),

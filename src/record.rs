@@ -66,7 +66,15 @@ pub enum Event {
     Good { pid: i32 },
     /// What was started for a save started badly, so what ran before it runs on as the process `pid`. With a held
     /// port that has never stopped; otherwise it was `started` again, with its memory gone.
-    RolledBack { reason: String, pid: i32, started: bool },
+    RolledBack {
+        reason: String,
+        pid: i32,
+        started: bool,
+        /// So many milliseconds after the first file event of the save.
+        ms: u64,
+        #[serde(flatten)]
+        split: Split,
+    },
     /// The service ended too often; nothing starts it but the next save, or its user.
     Held { reason: String },
     /// A process ended without being asked to.
@@ -122,7 +130,7 @@ pub struct Diagnostic {
     pub message: String,
 }
 
-/// Where the time of a restart went, in milliseconds.
+/// Where the time of a restart went, in milliseconds; or of an attempt at one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// For the save to be complete, for a free slot, for the cooldown.
@@ -133,7 +141,7 @@ pub struct Split {
     pub stop_ms: u64,
     /// To create the new process.
     pub start_ms: u64,
-    /// Until it was ready.
+    /// Until it was ready, or what ran before was again.
     pub ready_ms: u64,
 }
 

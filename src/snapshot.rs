@@ -91,9 +91,6 @@ pub struct Service {
     /// How many of them there were before the last save.
     #[serde(skip)]
     before: usize,
-    /// When the last build began, or when something was asked of it after that.
-    #[serde(skip)]
-    attempt: Option<SystemTime>,
     /// The process before the newest one, and when it was started: behind a held port it may go on.
     #[serde(skip)]
     standby: Option<(i32, SystemTime)>,
@@ -138,7 +135,6 @@ impl Service {
             build: None,
             changed: Vec::new(),
             before: 0,
-            attempt: None,
             standby: None,
             asked: "",
             built: None,
@@ -158,7 +154,7 @@ impl Service {
     /// Takes in what happened to it; returns what became of a save, if that is decided now.
     fn take(&mut self, at: SystemTime, event: &Event) -> Option<Reload> {
         match event {
-            Event::Building => (self.building, self.build, self.attempt) = (true, Some(at), Some(at)),
+            Event::Building => (self.building, self.build) = (true, Some(at)),
             Event::Build { ok, ms, failure } => {
                 (self.building, self.build) = (false, None);
                 (self.last_build_ms, self.last_build_ok) = (Some(*ms), Some(*ok));
@@ -194,7 +190,7 @@ impl Service {
                 }
             }
             Event::Asked { what } => {
-                (self.asked, self.attempt) = (what, Some(at));
+                self.asked = what;
                 self.down = *what == "stop" || (self.down && *what == "build");
                 // A build is told to end without a word then.
                 self.building &= *what != "stop";
@@ -224,14 +220,14 @@ impl Service {
             Event::Stopped { pid } if self.pid.is_none_or(|current| current == *pid) => {
                 self.ends(State::Stopped, at);
             }
-            Event::RolledBack { reason, pid, started } => {
+            Event::RolledBack { reason, pid, started, ms, split } => {
                 (self.pid, self.failure) = (Some(*pid), Some(reason.clone()));
                 if !started {
                     self.started = self.standby.filter(|(standby, _)| standby == pid).map(|(_, since)| since);
                 }
                 self.becomes(State::Ready, at);
-                let ms = self.attempt.map_or(0, |since| millis(since, at));
-                return Some(self.reload(at, ms, Outcome::RolledBack { error: reason.clone() }));
+                let rolled_back = Outcome::RolledBack { error: reason.clone(), split: *split };
+                return Some(self.reload(at, *ms, rolled_back));
             }
             Event::Held { reason } => {
                 self.failure = Some(reason.clone());

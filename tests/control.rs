@@ -348,6 +348,17 @@ fn who_cannot_follow_a_flood_is_told_what_is_missing_and_holds_nobody_up() {
     assert_eq!(up.stop().0.code(), Some(0));
 }
 
+#[test]
+fn who_asks_a_stopped_hotwatch_is_told_that_it_says_nothing() {
+    let (project, up) = started(&["api"]);
+    up.signal(Signal::SIGSTOP);
+    let told = refused(&project.run(&["restart", "api", "--timeout", "300ms"]));
+    assert!(told.contains("has said nothing for 300ms") && told.contains("`fg`"), "{told}");
+    up.signal(Signal::SIGCONT);
+    status(&project, "api", "ready");
+    assert_eq!(up.stop().0.code(), Some(0));
+}
+
 /// What a client sends that wants everything.
 const FOLLOW: &str = "{\"version\":1,\"verb\":\"logs\",\"follow\":true,\"since\":null,\"services\":[],\"json\":true,\"colored\":false}\n";
 

@@ -50,6 +50,8 @@ fn rolls_back(settings: &str, init: &str, reason: &str) {
         let back = up.until_event("rolled_back", "api");
         assert!(back["reason"].as_str().unwrap().contains(reason), "{back}");
         assert_eq!(back["pid"].as_i64(), Some(up.pid("api")));
+        let parts = ["wait_ms", "build_ms", "stop_ms", "start_ms", "ready_ms"].map(|part| &back[part]);
+        assert_eq!(back["ms"].as_u64(), parts.iter().map(|part| part.as_u64()).sum());
         assert!(project.answer("api").starts_with("one"));
     }
     save(&project, "better", "");
@@ -166,6 +168,44 @@ fn a_full_disk_fails_the_build_and_leaves_the_old_process_alone() {
     project.write("hotwatch.toml", &config);
     project.save_answer("api", "better");
     up.until_event("restarted", "api");
+    all_ended(up);
+}
+
+#[test]
+fn a_disk_that_is_full_of_something_else_fails_builds_until_there_is_room() {
+    let project = Project::tiny(&["api"], "ready = { settle = \"100ms\" }");
+    let cache = project.beside("cache");
+    fs::create_dir(&cache).unwrap();
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", script, "sh"]).env("CACHE", &cache);
+        command
+    };
+    let mount = "mount -t tmpfs -o size=64m none \"$CACHE\"";
+    if !unshare(mount).output().is_ok_and(|output| output.status.success()) {
+        return eprintln!("NOT CHECKED: this machine allows no file system of one's own, so no full disk");
+    }
+    let hotwatch = project.hotwatch(&["up", "--json"]);
+    let mut command = unshare(&format!("{mount} && exec \"$@\""));
+    command.arg(hotwatch.get_program()).args(hotwatch.get_args()).current_dir(project.root());
+    project.surround(&mut command);
+    let mut up = Up::start(command);
+    up.until_event("good", "api");
+    up.until_watching();
+    // It is seen only by whoever is in there.
+    let filler = format!("/proc/{}/root{}/filler", up.child.id(), cache.display());
+    let full = fs::write(&filler, vec![0; 64 << 20]).unwrap_err();
+    assert_eq!(full.raw_os_error(), Some(Errno::ENOSPC as i32));
+    let pid = up.pid("api");
+    project.save_answer("api", "two");
+    let failed = up.until("a failed build", |seen| is(seen, "build", "api") && seen["ok"] == false);
+    assert!(failed["output"].as_str().unwrap().contains("no space left"), "{failed}");
+    assert_eq!(up.pid("api"), pid);
+    assert!(project.answer("api").starts_with("one"));
+    fs::remove_file(&filler).unwrap();
+    project.save_answer("api", "three");
+    up.until_event("restarted", "api");
+    assert!(project.answer("api").starts_with("three"));
     all_ended(up);
 }
 

@@ -132,6 +132,61 @@ fn killed_while_it_stops_it_leaves_nothing() {
     runs_again(&project);
 }
 
+/// A service that answers SIGTERM with a word and runs on; whoever saves `source.sh` has it replaced.
+fn deaf(settings: &str) -> Project {
+    let project = Project::new();
+    project.write("api/source.sh", "trap 'echo asked' TERM; echo ready; while :; do sleep 0.05; done\n");
+    let config = format!(
+        "log_dir = {:?}\ndebounce = \"0s\"\n[[service]]\nname = \"api\"\ndir = \"api\"\n\
+         build = [\"cp\", \"source.sh\", \"{{out}}\"]\nrun = [\"sh\", \"{{out}}\"]\n\
+         watch = {{ include = [\"source.sh\"] }}\nstop = {{ grace = \"1h\" }}\n{settings}\n",
+        project.log_dir()
+    );
+    project.write("hotwatch.toml", &config);
+    project
+}
+
+/// Kills hotwatch; nothing that it has started is left then, nor anything in the cache.
+fn leaves_nothing(project: &Project, up: Up) {
+    let started = up.seen.iter().filter(|seen| crate::support::is(seen, "started", "api"));
+    let pids: Vec<_> = started.map(|seen| seen["pid"].as_i64().unwrap()).collect();
+    killed(up);
+    let gone = |pid: &i64| kill(Pid::from_raw(i32::try_from(*pid).unwrap()), None).is_err();
+    until("gone", || pids.iter().all(gone));
+    until("removed from the cache", || cached(project).is_empty());
+}
+
+#[test]
+fn killed_while_the_old_process_makes_way_it_leaves_nothing() {
+    let project = deaf("ready = { log = \"ready\", settle = \"50ms\" }");
+    let mut up = project.up();
+    up.until_event("good", "api");
+    up.until_watching();
+    project.append("api/source.sh", "# another\n");
+    up.until("the stop signal", |seen| seen["line"] == "asked");
+    leaves_nothing(&project, up);
+    project.edit("api/source.sh", "trap 'echo asked' TERM; ", "");
+    runs_again(&project);
+}
+
+#[test]
+fn killed_while_old_and_new_stand_side_by_side_it_leaves_nothing() {
+    let port = crate::support::free_ports(1)[0];
+    let ready = "ready = { log = \"ready\", settle = \"1h\" }";
+    let project = deaf(&format!("{ready}\nproxy = {{ listen = {port}, drain = \"1h\" }}"));
+    let mut up = project.up();
+    up.until_event("ready", "api");
+    up.until_watching();
+    project.append("api/source.sh", "# another\n");
+    up.until_event("restarted", "api");
+    assert_eq!((up.count(0, "started", "api"), up.count(0, "stopped", "api")), (2, 0));
+    leaves_nothing(&project, up);
+    // The port is nobody's either.
+    drop(std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).unwrap());
+    project.edit("api/source.sh", "trap 'echo asked' TERM; ", "");
+    runs_again(&project);
+}
+
 #[test]
 fn a_directory_that_was_left_is_cleaned() {
     let (_alive, project) = project("");
@@ -199,6 +254,26 @@ fn a_guard_that_was_killed_is_replaced() {
     kill(guard(&up).unwrap(), Signal::SIGKILL).unwrap();
     up.until_notice("another one watches now");
     killed(up);
+    alive.all_gone();
+    until("removed from the cache", || cached(&project).is_empty());
+}
+
+#[test]
+fn a_guard_that_gets_nowhere_is_named_to_the_next_hotwatch() {
+    if OS == "macOS" {
+        return;
+    }
+    let (alive, project) = project("");
+    let mut up = project.up();
+    up.until_event("ready", "api");
+    let (watching, pid) = (guard(&up).unwrap(), up.child.id());
+    kill(watching, Signal::SIGSTOP).unwrap();
+    killed(up);
+    // It waits for a while whether the guard gets done.
+    let output = project.run(&["up", "--json"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    kill(watching, Signal::SIGCONT).unwrap();
+    assert!(told.contains(&format!("PID {pid}, that was killed")) && told.contains("`hw-guard`"), "{told}");
     alive.all_gone();
     until("removed from the cache", || cached(&project).is_empty());
 }

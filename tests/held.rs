@@ -76,6 +76,32 @@ impl Client {
         body
     }
 
+    /// Asks for a WebSocket; key and answer are those of RFC 6455, section 1.3.
+    fn become_websocket(&mut self) {
+        self.send(
+            "GET /socket HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        );
+        assert!(self.line().starts_with("HTTP/1.1 101"));
+        let head: String = std::iter::from_fn(|| Some(self.line()).filter(|line| line != "\r\n")).collect();
+        assert!(head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
+    }
+
+    /// Reads one text message of a WebSocket.
+    fn message(&mut self) -> String {
+        let mut head = [0; 2];
+        self.0.read_exact(&mut head).unwrap();
+        assert_eq!(head[0], 0x81);
+        let mut length = usize::from(head[1]);
+        if length == 126 {
+            self.0.read_exact(&mut head).unwrap();
+            length = usize::from(u16::from_be_bytes(head));
+        }
+        let mut message = vec![0; length];
+        self.0.read_exact(&mut message).unwrap();
+        String::from_utf8(message).unwrap()
+    }
+
     fn post(&mut self, body: &str) {
         self.send(&format!(
             "POST /echo HTTP/1.1\r\nHost: web\r\nContent-Length: {}\r\n\r\n{body}",
@@ -85,6 +111,17 @@ impl Client {
         assert!(status.starts_with("HTTP/1.1 200"), "{status}");
         assert!(answer == body, "{} of {} bytes", answer.len(), body.len());
     }
+}
+
+/// A WebSocket's frame with the message `text`, as clients send it.
+fn frame(text: &str) -> Vec<u8> {
+    let mask = [1, 2, 3, 4];
+    let head = match u8::try_from(text.len()) {
+        Ok(length @ ..126) => vec![0x81, 0x80 | length],
+        _ => [&[0x81, 0x80 | 126], &u16::try_from(text.len()).unwrap().to_be_bytes()[..]].concat(),
+    };
+    let masked = text.bytes().zip(mask.into_iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    head.into_iter().chain(mask).chain(masked).collect()
 }
 
 /// Requests in a steady rhythm, from threads of their own.
@@ -209,7 +246,7 @@ fn what_arrives_before_the_service_is_ready_waits() {
 }
 
 #[test]
-fn streams_and_upgraded_connections_are_never_cut_while_the_old_process_drains() {
+fn streams_and_websockets_are_never_cut_while_the_old_process_drains() {
     let (project, port) = web("", "ready = { settle = \"50ms\" }");
     let mut up = project.up();
     up.until_event("good", "web");
@@ -219,18 +256,20 @@ fn streams_and_upgraded_connections_are_never_cut_while_the_old_process_drains()
     stream.send("GET /stream HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n");
     assert!(stream.line().starts_with("HTTP/1.1 200"));
     let mut socket = Client::new(port);
-    socket.send("GET /upgrade HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
-    assert!(socket.line().starts_with("HTTP/1.1 101"));
-    while socket.line() != "\r\n" {}
-    socket.send("before\n");
-    assert_eq!(socket.line(), format!("before {old}\n"));
+    socket.become_websocket();
+    let before = "before".repeat(1000);
+    socket.0.get_mut().write_all(&frame(&before)).unwrap();
+    assert_eq!(socket.message(), format!("{before} {old}"));
+    // Part of a frame, of which the rest comes when another process has taken over.
+    let after = frame("after");
+    socket.0.get_mut().write_all(&after[..7]).unwrap();
     save(&project, "two");
     up.until_event("restarted", "web");
     assert!(Client::new(port).get().starts_with("two "));
     // Both are still with the process on which they began.
     up.until_event("good", "web");
-    socket.send("after\n");
-    assert_eq!(socket.line(), format!("after {old}\n"));
+    socket.0.get_mut().write_all(&after[7..]).unwrap();
+    assert_eq!(socket.message(), format!("after {old}"));
     let mut rest = String::new();
     stream.0.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("line 29\n") && rest.ends_with("end\n\r\n0\r\n\r\n"), "{rest}");

@@ -330,8 +330,11 @@ fn after_random_faults_everything_is_as_it_should_be() {
         assert!(Instant::now() < deadline, "{fds} descriptors, {tasks} threads, {children:?}; had {had}");
         std::thread::sleep(Duration::from_millis(20));
     }
+    let (_, _, children) = holdings(hotwatch);
     all.up.stop();
-    let left: Vec<_> = walk(&all.project.beside("cache"));
+    // Neither of the services nor of the guard, neither of binaries nor of the socket.
+    assert!(!children.iter().any(|&pid| is_alive(Pid::from_raw(pid))), "{children:?}");
+    let left: Vec<_> = ["cache", "run"].iter().flat_map(|dir| walk(&all.project.beside(dir))).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 

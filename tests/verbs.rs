@@ -94,6 +94,38 @@ fn check_says_what_is_fine_too() {
 }
 
 #[test]
+fn check_knows_that_the_directory_of_log_files_is_made_at_the_start() {
+    let project = Project::tiny(&["api"], "");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    let set = |dir: &std::path::Path| {
+        let old = format!("{:?}", project.log_dir());
+        project.write("hotwatch.toml", &config.replace(&old, &format!("{dir:?}")));
+    };
+    let missing = project.beside("not/there");
+    set(&missing);
+    let output = project.run(&["check"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text(&output.stdout).contains("not/there` is made at the start"), "{output:?}");
+    assert!(!project.beside("not").exists());
+    let mut up = project.up();
+    up.until_event("ready", "api");
+    assert!(missing.join("api.log").exists());
+    up.stop();
+
+    // An old file that `up` would refuse.
+    std::os::unix::fs::symlink(project.path("api"), missing.join("api.log.1")).unwrap();
+    let output = project.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("api.log.1` is a symbolic link; remove it"), "{output:?}");
+
+    project.write("file", "");
+    set(&project.path("file/log"));
+    let output = project.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("file/log` is not there and cannot be made in `"), "{output:?}");
+}
+
+#[test]
 fn the_demo_runs_with_ports_that_are_taken_and_leaves_nothing() {
     let project = Project::new();
     // One of the demo's own ports is taken for sure; the others may be, by other tests.

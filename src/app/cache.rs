@@ -105,8 +105,15 @@ impl Cache {
             let file = options.open(&path).map_err(failed())?;
             let Ok(mut lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
                 let holder = Holder::read(&path);
-                if holder.is_some_and(|holder| process::runs(holder.pid)) || Instant::now() > deadline {
-                    return Err(Error::Taken { project: root.to_owned(), holder });
+                let (project, is_late) = (root.to_owned(), Instant::now() > deadline);
+                match holder {
+                    Some(Holder { pid, .. }) if !process::runs(pid) => {
+                        if is_late {
+                            return Err(Error::NotCleaned { project, pid });
+                        }
+                    }
+                    None if !is_late => {}
+                    _ => return Err(Error::Taken { project, holder }),
                 }
                 // Its guard is at work; or it has not written yet who it is.
                 sleep(LOOK);

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use hotwatch_platform::{distribution, port};
+use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 
 use super::debug::{self, Debugged};
@@ -17,7 +19,7 @@ use crate::cli::Global;
 use crate::config::{Build, Config, Service};
 use crate::error::Error;
 use crate::go;
-use crate::log::file;
+use crate::log::file::{self, Limits};
 use crate::watch::{Told, Watch};
 
 /// One thing that was looked at.
@@ -188,11 +190,15 @@ pub fn held(port: u16, whose: &str, otherwise: &str) -> Option<Finding> {
 }
 
 fn logs(config: &Config) -> Vec<Finding> {
+    if let Some(finding) = no_log_dir(&config.log_dir) {
+        return vec![finding];
+    }
+    let limits = Limits { size: config.log_size, keep: config.log_keep };
     let failed = |service: &Service| {
         let path = file::path(&config.log_dir, &service.name);
         let existed = path.exists();
-        let error = file::open(&path).err();
-        if error.is_none() && !existed {
+        let error = file::examine_all(&path, limits).err();
+        if !existed && path.is_file() {
             // Made just now, by looking.
             drop(std::fs::remove_file(&path));
         }
@@ -207,6 +213,23 @@ fn logs(config: &Config) -> Vec<Finding> {
         Level::Ok,
         format!("`{}/<service>.log` can be written", config.log_dir.display()),
     )]
+}
+
+/// What there is to say of a `dir` for log files that is not there: `up` makes it, if it can.
+fn no_log_dir(dir: &Path) -> Option<Finding> {
+    let is_there = |dir: &&Path| dir.symlink_metadata().is_ok();
+    let above = dir.ancestors().find(is_there)?;
+    if above == dir {
+        return None;
+    }
+    let may = AccessFlags::W_OK | AccessFlags::X_OK;
+    let finding = if above.is_dir() && access(above, may).is_ok() {
+        Finding::new("logs", Level::Ok, format!("`{}` is made at the start", dir.display()))
+    } else {
+        let message = format!("`{}` is not there and cannot be made in `{}`", dir.display(), above.display());
+        Finding::new("logs", Level::Error, message).with_remedy("set another `log_dir`")
+    };
+    Some(finding)
 }
 
 /// Watches everything for a moment: what `up` will be told is what counts.

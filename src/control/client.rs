@@ -30,6 +30,12 @@ pub enum ClientError {
         humantime::format_duration(*.0)
     )]
     Timeout(Duration),
+    /// It has said nothing at all for so long.
+    #[error(
+        "hotwatch runs here but has said nothing for {}; if it was stopped by Ctrl+Z, `fg` in its terminal has it go on",
+        humantime::format_duration(*.0)
+    )]
+    Silent(Duration),
     /// The operating system says no.
     #[error("cannot talk to hotwatch: {0}")]
     Io(#[from] io::Error),
@@ -63,17 +69,19 @@ impl Client {
         stream.write_all(&protocol::line(request).map_err(io::Error::from)?)?;
         let deadline = longest.map(|longest| (Instant::now() + longest, longest));
         let mut reader = BufReader::new(stream);
+        let mut heard = false;
         loop {
             if let Some((deadline, longest)) = deadline {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(ClientError::Timeout(longest));
+                    let why = if heard { ClientError::Timeout } else { ClientError::Silent };
+                    return Err(why(longest));
                 }
                 stream.set_read_timeout(Some(left))?;
             }
             let mut line = Vec::new();
             match reader.read_until(b'\n', &mut line) {
-                Ok(_) if line.ends_with(b"\n") => {}
+                Ok(_) if line.ends_with(b"\n") => heard = true,
                 Ok(_) => return Err(ClientError::Ended),
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
                 Err(error) => return Err(error.into()),

@@ -48,7 +48,7 @@ pub fn path(log_dir: &Path, service: &Name) -> PathBuf {
 }
 
 /// Opens a log file for appending, made if need be and readable by nobody else. Nothing in it is touched.
-pub fn open(path: &Path) -> Result<Flock<File>, LogError> {
+pub(super) fn open(path: &Path) -> Result<Flock<File>, LogError> {
     let io = |error| LogError::Io { path: path.to_owned(), error };
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let options =
@@ -66,6 +66,14 @@ pub fn open(path: &Path) -> Result<Flock<File>, LogError> {
     let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
     // Another hotwatch may have put a new file there meanwhile.
     locked.ok().filter(|file| is_at(file, path)).ok_or_else(|| LogError::InUse(path.to_owned()))
+}
+
+/// Finds out whether the log file `path` and the old ones beside it could be used. One that is not there is made.
+///
+/// # Errors
+/// One of them could not.
+pub fn examine_all(path: &Path, limits: Limits) -> Result<(), LogError> {
+    Rotating::open(path.to_owned(), limits).map(drop)
 }
 
 /// Whether what `meta` says of `path` is what it says of a file that hotwatch makes.

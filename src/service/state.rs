@@ -72,6 +72,16 @@ struct Begun {
     mention: Instant,
 }
 
+/// A process that was started in place of another, or is about to be.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    /// When the save behind it was noticed.
+    since: Instant,
+    started: Instant,
+    /// Where the time went until then.
+    split: Split,
+}
+
 #[derive(Debug)]
 enum Process {
     None,
@@ -156,8 +166,10 @@ pub struct Machine {
     serving: Option<Instant>,
     /// The process that ran before.
     old_pid: Option<i32>,
-    /// Where the time of the current reload has gone so far.
+    /// Where the time of what is to be started next has gone so far.
     split: Split,
+    /// The newest attempt at another process.
+    attempt: Option<Attempt>,
     /// When a process was asked to make way for the next.
     stopping: Option<Instant>,
     cooldown_until: Option<Instant>,
@@ -184,6 +196,7 @@ impl Machine {
             must_restart: false,
             settings: None,
             split: Split::default(),
+            attempt: None,
             stopping: None,
             fresh: None,
             process: Process::None,

@@ -124,13 +124,14 @@ fn words(reload: &Reload) -> String {
     if !reload.reason.is_empty() {
         words += &format!("\n{}", reload.reason);
     }
+    let parts = reload.parts().map(|(part, ms)| format!("{part} {}", duration(ms))).join(", ");
     match &reload.outcome {
         Outcome::Restarted { old_pid, pid, .. } => {
-            let parts = reload.parts().map(|(part, ms)| format!("{part} {}", duration(ms)));
             let old = old_pid.map(|old| format!("{old} -> ")).unwrap_or_default();
-            words += &format!("\n{}\nPID {old}{pid}", parts.join(", "));
+            words += &format!("\n{parts}\nPID {old}{pid}");
         }
-        Outcome::Failed { error } | Outcome::RolledBack { error } => words += &format!("\n{error}"),
+        Outcome::RolledBack { error, .. } => words += &format!("\n{parts}\n{error}"),
+        Outcome::Failed { error } => words += &format!("\n{error}"),
         Outcome::Unchanged | Outcome::Cancelled => {}
     }
     words

@@ -16,8 +16,8 @@ pub struct Reload {
     pub service: String,
     /// What led to it.
     pub reason: String,
-    /// How long it took, in milliseconds: from the first event of the save for a restart, otherwise from the
-    /// beginning of the build.
+    /// How long it took, in milliseconds: from the first event of the save if something was started, otherwise
+    /// from the beginning of the build.
     pub ms: u64,
     /// What became of it.
     #[serde(flatten)]
@@ -40,7 +40,11 @@ pub enum Outcome {
     /// The build failed.
     Failed { error: String },
     /// What was started gave way to what ran before it.
-    RolledBack { error: String },
+    RolledBack {
+        error: String,
+        #[serde(flatten)]
+        split: Split,
+    },
     /// A newer save made the build pointless.
     Cancelled,
 }
@@ -65,19 +69,18 @@ impl Reload {
     /// What led to it, and what was wrong.
     pub fn words(&self) -> String {
         match (&self.outcome, self.reason.as_str()) {
-            (Outcome::Failed { error } | Outcome::RolledBack { error }, "") => error.clone(),
-            (Outcome::Failed { error } | Outcome::RolledBack { error }, reason) => {
+            (Outcome::Failed { error } | Outcome::RolledBack { error, .. }, "") => error.clone(),
+            (Outcome::Failed { error } | Outcome::RolledBack { error, .. }, reason) => {
                 format!("{reason}: {error}")
             }
             (_, reason) => reason.to_owned(),
         }
     }
 
-    /// Its parts in milliseconds, in order; what is no restart was a build, or went who knows where.
+    /// Its parts in milliseconds, in order; what started nothing was a build.
     pub fn parts(&self) -> [(&'static str, u64); 5] {
         let split = match self.outcome {
-            Outcome::Restarted { split, .. } => split,
-            Outcome::RolledBack { .. } => Split::default(),
+            Outcome::Restarted { split, .. } | Outcome::RolledBack { split, .. } => split,
             _ => Split { build_ms: self.ms, ..Split::default() },
         };
         [

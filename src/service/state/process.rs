@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use hotwatch_platform::process::Exit;
 
-use super::{Effect, Machine, Process, Stage, Standby, millis};
-use crate::record::{Event, Level};
+use super::{Attempt, Effect, Machine, Process, Stage, Standby, millis};
+use crate::record::{Event, Level, Split};
 use crate::service::protocol::{Launch, Report};
 
 impl Machine {
@@ -48,7 +48,9 @@ impl Machine {
     fn start_fresh(&mut self, now: Instant) {
         self.serving = self.fresh.take().flatten();
         self.must_restart = false;
-        self.split.stop_ms = self.stopping.take().map_or(0, |since| millis(now - since));
+        let mut split = std::mem::take(&mut self.split);
+        split.stop_ms = self.stopping.take().map_or(0, |since| millis(now - since));
+        self.attempt = Some(Attempt { since: self.serving.unwrap_or(now), started: now, split });
         self.faults.forget();
         let keep = std::mem::take(&mut self.is_good);
         self.fallback |= keep;
@@ -65,7 +67,11 @@ impl Machine {
 
     pub(super) fn started(&mut self, now: Instant, pid: i32) {
         if let Process::Starting { since, launch } = self.process {
-            self.split.start_ms = millis(now - since);
+            // What runs again after a bad attempt is what that has led to, and no attempt of its own.
+            if let Some(attempt) = self.attempt.as_mut().filter(|_| launch != Launch::Back) {
+                attempt.started = now;
+                attempt.split.start_ms = millis(now - since);
+            }
             // Who starts again what has ended does not wait for saves.
             if matches!(launch, Launch::New { .. }) {
                 self.cooldown_until = Some(now + self.timing.cooldown);
@@ -104,13 +110,11 @@ impl Machine {
         self.tell(Event::Ready { pid, ms: millis(now - started) });
         if let Some(reason) = self.faults.rolled_back() {
             (self.serving, self.old_pid) = (None, None);
-            self.tell(Event::RolledBack { reason, pid, started: true });
-        } else if let Some(since) = self.serving.take() {
+            let (ms, split) = self.spent(now);
+            self.tell(Event::RolledBack { reason, pid, started: true, ms, split });
+        } else if self.serving.take().is_some() {
             let old_pid = self.old_pid.take();
-            let (ms, mut split) = (millis(now - since), std::mem::take(&mut self.split));
-            split.ready_ms = millis(now - started);
-            let accounted = split.build_ms + split.stop_ms + split.start_ms + split.ready_ms;
-            split.wait_ms = ms.saturating_sub(accounted);
+            let (ms, split) = self.spent(now);
             self.tell(Event::Restarted { old_pid, pid, ms, split });
         }
         self.effects.push(Effect::Report(Report::Ready));
@@ -204,6 +208,17 @@ impl Machine {
         (self.serving, self.old_pid) = (None, None);
         self.faults.went_back();
         self.effects.push(Effect::Report(Report::Ready));
-        Some(Event::RolledBack { reason, pid, started: false })
+        let (ms, split) = self.spent(now);
+        Some(Event::RolledBack { reason, pid, started: false, ms, split })
+    }
+
+    /// How long the last attempt at another process has taken up to `now`, and where that went.
+    fn spent(&self, now: Instant) -> (u64, Split) {
+        let Some(Attempt { since, started, mut split }) = self.attempt else { return (0, Split::default()) };
+        let ms = millis(now - since);
+        split.ready_ms = millis(now - started);
+        let accounted = split.build_ms + split.stop_ms + split.start_ms + split.ready_ms;
+        split.wait_ms = ms.saturating_sub(accounted);
+        (ms, split)
     }
 }

@@ -43,6 +43,48 @@ fn who_starts_badly_gives_way_once_to_what_ran_before() {
     }
 }
 
+/// What was told of going back: how long it took, and where that went, in order.
+fn spent(effects: &[Effect]) -> Option<(u64, [u64; 5])> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Tell(Event::RolledBack { ms, split, .. }) => {
+            let Split { wait_ms, build_ms, stop_ms, start_ms, ready_ms } = *split;
+            Some((*ms, [wait_ms, build_ms, stop_ms, start_ms, ready_ms]))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn going_back_says_where_the_time_of_the_attempt_went() {
+    for (held, ready) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut bench = Bench::running();
+        let drain = held.then_some(Duration::from_secs(10));
+        bench.machine.retime(Timing { drain, ..bench.machine.timing });
+        bench.save(1000, "a");
+        bench.give(1010, Input::Building);
+        bench.give(1100, Input::Built(Ok(Made::New)));
+        if !held {
+            bench.give(1105, Input::Gone { pid: 1 });
+        }
+        bench.give(1106, Input::Started { pid: 2 });
+        if ready {
+            bench.give(1110, Input::Ready { pid: 2 });
+        }
+        bench.at = 1200;
+        let exited = Input::Exited { pid: 2, exit: Exit::Code(1) };
+        let effects = bench.machine.step(bench.now(), exited);
+        if held {
+            assert_eq!(spent(&effects), Some((200, [10, 90, 0, 6, 94])));
+            continue;
+        }
+        bench.give(1201, Input::Gone { pid: 2 });
+        bench.give(1202, Input::Started { pid: 3 });
+        bench.at = 1210;
+        let effects = bench.machine.step(bench.now(), Input::Ready { pid: 3 });
+        assert_eq!(spent(&effects), Some((210, [10, 90, 5, 1, 104])));
+    }
+}
+
 #[test]
 fn who_never_becomes_ready_gives_way_too() {
     let mut bench = replaced();
