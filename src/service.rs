@@ -3,6 +3,7 @@
 
 mod awaited;
 mod health;
+mod lean;
 mod output;
 mod place;
 mod port;
@@ -24,6 +25,7 @@ use crate::go::slots::Slots;
 use crate::name::Name;
 use crate::record::{Failure, Level, Tell};
 
+use lean::Lean;
 use place::Place;
 use port::{Given, Port};
 pub use protocol::{Ask, Changed, Input, Renewal, Report};
@@ -90,7 +92,7 @@ impl Service {
             received,
             report: Box::new(report),
             build: None,
-            lean: Lean::Untried,
+            lean: Lean::default(),
             port: None,
             processes: BTreeMap::new(),
             place: Place::new(surroundings.cache.clone(), config.name.as_str().to_owned()),
@@ -137,13 +139,6 @@ fn timing(config: &config::Service, cooldown: Duration) -> Timing {
     Timing { cooldown, ready_timeout, settle, grace: config.grace, drain }
 }
 
-/// Whether all packages are compiled without what only debuggers read.
-enum Lean {
-    Untried,
-    UnderWay(#[expect(dead_code, reason = "dropping it ends it")] Build),
-    Ready,
-}
-
 struct Actor {
     config: config::Service,
     surroundings: Surroundings,
@@ -174,7 +169,7 @@ impl Actor {
             }
         }
         self.build.take();
-        self.lean = Lean::Untried;
+        self.lean.forget();
         self.processes.clear();
         self.place.remove();
     }
@@ -206,7 +201,11 @@ impl Actor {
         match input {
             Input::Ended(result) => Input::Built(self.ended(result)),
             Input::Prepared(done) => {
-                self.lean = if done { Lean::Ready } else { Lean::Untried };
+                self.lean.ended(done);
+                input
+            }
+            Input::Changed(_) | Input::Touched { .. } | Input::Rebased { .. } | Input::Generated { .. } => {
+                self.lean.saved();
                 input
             }
             Input::Feeds { step } => {
@@ -224,7 +223,7 @@ impl Actor {
                 }
                 self.machine.retime(timing(&config, self.surroundings.cooldown));
                 // Another package, or other flags.
-                self.lean = Lean::Untried;
+                self.lean.forget();
                 self.config = (*config).clone();
                 Input::Reconfigured { config, how, since }
             }
@@ -247,6 +246,7 @@ impl Actor {
         let cancelled = std::mem::take(&mut self.cancelled);
         self.build = None;
         self.place.built(result.is_ok() && !cancelled);
+        self.lean.built(result.is_ok() && !cancelled);
         result
     }
 
@@ -267,6 +267,7 @@ impl Actor {
             Effect::Keep => self.place.forget_aside(),
             Effect::Prepare => self.prepare(),
             Effect::Restore => {
+                self.lean.went_back();
                 if let Err(reason) = self.place.restore() {
                     self.surroundings.tell.notice(Some(&self.config.name), Level::Warning, reason);
                 }
@@ -312,7 +313,7 @@ impl Actor {
         self.place.next_build();
         self.cancelled = false;
         let (out, temp) = self.place.build_paths();
-        let lean = matches!(self.lean, Lean::Ready);
+        let lean = self.lean.begin_build();
         let step = |&number: &usize| Some((number, self.config.pre_build.get(number)?.run.clone()));
         let order = Order {
             steps: self.steps.iter().filter_map(step).collect(),
@@ -321,7 +322,7 @@ impl Actor {
             dir: self.config.dir.clone(),
             env: command::environment(&self.config, |name| std::env::var_os(name).is_some()),
             out,
-            running: (!self.processes.is_empty()).then(|| self.place.binary()),
+            running: (!self.processes.is_empty()).then(|| self.lean.twin().unwrap_or(self.place.binary())),
             temp,
             rank: self.surroundings.rank,
         };
@@ -339,16 +340,18 @@ impl Actor {
 
     /// Compiles in the background what makes later builds faster, if that was not done yet.
     fn prepare(&mut self) {
-        let Lean::Untried = self.lean else { return };
+        if !self.lean.is_untried() {
+            return;
+        }
         let Some(words) = command::prepare(&self.config, self.goflags(), self.is_debugged()) else { return };
         let (out, temp) = self.place.background_paths();
         let order = Order {
             steps: Vec::new(),
             command: Some(words),
-            makes_binary: false,
+            makes_binary: true,
             dir: self.config.dir.clone(),
             env: command::environment(&self.config, |name| std::env::var_os(name).is_some()),
-            out,
+            out: out.clone(),
             running: None,
             temp,
             rank: self.surroundings.rank,
@@ -360,7 +363,7 @@ impl Actor {
                 let _ = inputs.send(Input::Prepared(result.is_ok()));
             }
         };
-        self.lean = Lean::UnderWay(Build::start(order, &self.surroundings.background, tell));
+        self.lean.begin(Build::start(order, &self.surroundings.background, tell), out);
     }
 
     fn goflags(&self) -> &str {
@@ -374,6 +377,11 @@ impl Actor {
     fn start_process(&mut self, launch: Launch) -> Result<i32, String> {
         // Before anything else that may fail: whatever is started next counts on it.
         let mut settings = self.place.prepare(launch, &self.config)?.clone();
+        match launch {
+            Launch::New { .. } => self.lean.started(),
+            Launch::Back => self.lean.went_back(),
+            Launch::Again => {}
+        }
         self.hold()?;
         let given = self.port.as_ref().map_or(Ok(Given::Nothing), Port::give)?;
         let binary = self.place.binary();
