@@ -56,7 +56,10 @@ impl Lean {
             {
                 Stage::Ready { twin: Some(twin) }
             }
-            Stage::UnderWay { .. } => Stage::Untried,
+            Stage::UnderWay { twin, .. } => {
+                drop(std::fs::remove_file(twin));
+                Stage::Untried
+            }
             stage => stage,
         };
     }
