@@ -202,9 +202,13 @@ impl Actor {
             Input::Ended(result) => Input::Built(self.ended(result)),
             Input::Prepared(done) => {
                 self.lean.ended(done);
+                // What was saved meanwhile may not lead to another process, which would begin it anew.
+                if done && self.build.is_none() {
+                    self.prepare();
+                }
                 input
             }
-            Input::Changed(_) | Input::Touched { .. } | Input::Rebased { .. } | Input::Generated { .. } => {
+            Input::Changed(_) | Input::Generated { .. } => {
                 self.lean.saved();
                 input
             }

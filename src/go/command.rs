@@ -132,8 +132,8 @@ pub fn prepare(service: &Service, goflags: &str, debug: bool) -> Option<Vec<Stri
     if service.build != Build::Go || keeps {
         return None;
     }
-    // At the lowest priority: nobody waits for it.
-    let nice = ["nice", "-n", "19"].map(str::to_owned);
+    // At a low priority, since nobody waits for it; at the lowest it would get nowhere on a busy machine.
+    let nice = ["nice", "-n", "10"].map(str::to_owned);
     build(service, goflags, debug, true).map(|words| nice.into_iter().chain(words).collect())
 }
 

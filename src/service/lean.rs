@@ -64,7 +64,7 @@ impl Lean {
         };
     }
 
-    /// Something was saved.
+    /// Something was saved that differs.
     pub fn saved(&mut self) {
         self.saves += 1;
     }
