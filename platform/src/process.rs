@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,6 +139,22 @@ pub fn hand_over(command: &Command, listener: &TcpListener) -> Command {
 
 /// The first descriptor that is handed over.
 const FIRST_HANDED: i32 = 3;
+
+/// Lets what `command` will start have `end` open, and returns its number there, which is to be told to it. The
+/// command holds it as well, so the other end sees no end of the conversation before the command is dropped. To be
+/// called on what [`hand_over`] returns, not before.
+pub fn pass_on(command: &mut Command, end: OwnedFd) -> i32 {
+    let number = end.as_raw_fd();
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed; fcntl is
+    // (signal-safety(7)), and nothing is allocated. The closure owns the descriptor, so it is open.
+    unsafe {
+        command.pre_exec(move || {
+            let result = libc::fcntl(end.as_raw_fd(), libc::F_SETFD, 0);
+            if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        });
+    }
+    number
+}
 
 /// Keeps the descriptor that is handed over from being used for anything else; to be called first of all.
 ///

@@ -54,6 +54,22 @@ fn a_group_lives_as_long_as_a_grandchild() {
 }
 
 #[test]
+fn a_descriptor_is_passed_on_and_closed_here_with_the_command() {
+    use std::os::unix::net::UnixStream;
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new("sh");
+    let number = pass_on(&mut command, theirs.into());
+    command.arg("-c").arg(format!("echo hello >&{number}"));
+    let group = spawn(&mut command).unwrap().group;
+    drop(command);
+    let mut said = String::new();
+    ours.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "hello\n");
+    group.wait_leader().unwrap();
+    group.reap().unwrap();
+}
+
+#[test]
 fn usage_is_that_of_the_whole_group() {
     let Started { group, stdout, .. } = shell("sleep 600 & echo; i=0; while :; do i=$((i+1)); done");
     BufReader::new(stdout.unwrap()).read_line(&mut String::new()).unwrap();

@@ -1,0 +1,22 @@
+//! Live patches: recompiled packages become a small library, the running service loads it, and the entries of the
+//! functions that changed become jumps into it. The service keeps its process, its memory and its connections.
+
+pub mod agent;
+mod bytes;
+mod elf;
+mod flip;
+pub mod generations;
+mod host;
+mod image;
+pub mod jump;
+pub mod keep;
+pub mod link;
+mod mangle;
+pub mod object;
+pub mod session;
+mod stub;
+
+pub use host::{Host, HostError};
+
+#[cfg(test)]
+mod tests;

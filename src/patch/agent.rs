@@ -1,0 +1,35 @@
+//! The file that is added to a service while it is built, and that loads patches in the running process. It is added
+//! by an overlay of the go command, so nothing is written into the user's tree.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The environment variable that tells it which descriptor its socket is.
+pub const VARIABLE: &str = "HOTWATCH_AGENT";
+
+/// What the environment's `GODEBUG` has to contain for the service: goroutines stop at calls only.
+pub const SETTING: &str = "asyncpreemptoff=1";
+
+/// Its text.
+pub const TEXT: &str = include_str!("agent/agent.go");
+
+/// Its name in the service's package, last in the order of names: its `init` comes after the service's own.
+const NAME: &str = "zz_hotwatch_agent.go";
+
+/// Writes the agent and the overlay that adds it to the package in `main` into the directory `into`, and returns the
+/// overlay's path, which is for `-overlay`.
+///
+/// # Errors
+/// Nothing can be written there, or one of the paths is no text.
+pub fn overlay(main: &Path, into: &Path) -> io::Result<PathBuf> {
+    let text = |path: &Path| {
+        let strange = || io::Error::new(io::ErrorKind::InvalidInput, "a path that is no text");
+        path.to_str().map(str::to_owned).ok_or_else(strange)
+    };
+    let (agent, overlay) = (into.join(NAME), into.join("overlay.json"));
+    fs::write(&agent, TEXT)?;
+    let replaced = serde_json::json!({ "Replace": { text(&main.join(NAME))?: text(&agent)? } });
+    fs::write(&overlay, replaced.to_string())?;
+    Ok(overlay)
+}

@@ -1,0 +1,3 @@
+module hotwatch.invalid/agent
+
+go 1.22

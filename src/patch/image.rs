@@ -1,0 +1,108 @@
+//! The last step of linking, done here: from the object that the Go linker leaves to a library that can be loaded.
+//! All that the service has already has a known address, so every reference is resolved now, and what nobody has is
+//! found before anything is loaded. Pure.
+//!
+//! The parts are laid out in the order in which they may be used: read, execute, write once, write.
+
+mod bind;
+mod code;
+mod fixes;
+mod generated;
+mod layout;
+mod module;
+mod relocatable;
+
+use std::collections::HashSet;
+
+use super::generations::{Code, Function, Linked, Loaded, Trampoline};
+use bind::{Binding, Place};
+use fixes::Fixes;
+use layout::Layout;
+pub use relocatable::Relocatable;
+
+/// Why no library can be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// The linker's object is not as expected.
+    #[error("the Go linker left an object that is not understood: {0}")]
+    Object(String),
+    /// The service has not got what is referred to; its linker had no use for it.
+    #[error("the running service lacks {}: restart it", list(.0))]
+    Missing(Vec<String>),
+    /// Changed functions that the linker has left out.
+    #[error("the Go linker left out {}: restart the service", list(.0))]
+    Dropped(Vec<String>),
+    /// A reference of a kind that is not supported.
+    #[error("cannot redirect what refers to `{0}`: restart the service")]
+    Reference(String),
+}
+
+fn list(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+/// A library and what is where in it, but for its path and its packages.
+pub struct Image {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// What is where.
+    pub linked: Linked,
+}
+
+/// Makes the library of the generation `generation` from `object`. The functions named in `changed` are new in this
+/// patch, whether or not they were loaded before.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn build(
+    mut object: Relocatable,
+    loaded: &Loaded,
+    generation: u32,
+    changed: &HashSet<String>,
+) -> Result<Image, ImageError> {
+    let dropped: Vec<String> = changed.iter().filter(|name| !object.defines(name)).cloned().collect();
+    if !dropped.is_empty() {
+        return Err(ImageError::Dropped(dropped));
+    }
+    let binding = Binding::new(&object, loaded, changed);
+    code::name_calls(&mut object, &binding, changed);
+    let mut parts = generated::Parts::new(&object, &binding, loaded, changed);
+    let overrides = module::overrides(&mut object, loaded.host().fields(), &mut parts, generation)?;
+    let fixes = Fixes::of(&mut object, &binding, &mut parts, &overrides)?;
+    let sections = parts.finish(std::mem::take(&mut object.sections));
+    let layout = Layout::new(&sections, fixes.relative(), parts.tables());
+    let mut bytes = layout.file(&sections, &fixes.relocations(&layout));
+    fixes.apply(&layout, &mut bytes);
+    let (start, end) = layout.text();
+    let code = Code { offset: start, bytes: bytes[start as usize..end as usize].to_vec() };
+
+    let mut linked = Linked {
+        generation,
+        library: std::path::PathBuf::new(),
+        functions: std::collections::BTreeMap::new(),
+        trampolines: Vec::new(),
+        data: std::collections::HashMap::new(),
+        packages: Vec::new(),
+        code,
+        memory: layout.memory(),
+    };
+    for (index, symbol) in object.symbols.iter().enumerate() {
+        let Some(Place::Own(place)) = binding.place(index) else { continue };
+        if symbol.local {
+            continue;
+        }
+        let offset = layout.address(place);
+        if symbol.function {
+            linked.functions.insert(symbol.name.clone(), Function { offset, size: symbol.size });
+        } else if bind::is_shared(&sections, symbol) && loaded.find(&symbol.name).is_none() {
+            linked.data.insert(symbol.name.clone(), offset);
+        }
+    }
+    linked.trampolines = fixes.trampolines.iter().map(|(function, offset, counter)| Trampoline {
+        function: function.clone(),
+        offset: layout.address(*offset),
+        counter: layout.address(*counter),
+    }).collect();
+    Ok(Image { bytes, linked })
+}

@@ -1,0 +1,78 @@
+//! What the Go linker has written about the patch as a module (`runtime.moduledata`), and what has to be changed in
+//! it: the patch is no plugin that anything is looked up in. Pure.
+
+use std::collections::HashMap;
+
+use super::super::bytes::{u32_at, u64_at};
+use super::super::host::Fields;
+use super::ImageError;
+use super::bind::Place;
+use super::generated::Parts;
+use super::relocatable::{Relocatable, Spot};
+
+/// The name of the module's description.
+const MODULE: &str = "local.moduledata";
+
+/// References that are not what the object says.
+#[derive(Debug)]
+pub struct Overrides {
+    /// The module's description.
+    pub module: Spot,
+    /// Where they lead instead, by where they are.
+    pub places: HashMap<Spot, Place>,
+}
+
+/// Changes the description in `object` for the generation `generation`, and says which of its references lead
+/// elsewhere.
+///
+/// # Errors
+/// The description is not where it is expected, or is something else.
+pub fn overrides(
+    object: &mut Relocatable,
+    fields: Fields,
+    parts: &mut Parts,
+    generation: u32,
+) -> Result<Overrides, ImageError> {
+    let strange = |what: &str| ImageError::Object(format!("no {what}"));
+    let (_, module) = object.find(MODULE).ok_or_else(|| strange(MODULE))?;
+    let at = |field: u64| Spot { at: module.at + field, ..module };
+    let mut places = HashMap::new();
+
+    // The loader refuses a name that it has seen.
+    let name = format!("patch {generation}");
+    places.insert(at(fields.pluginpath), Place::Own(parts.set_name(&name)));
+    write(object, at(fields.pluginpath + 8), name.len() as u64);
+    // Nothing is looked up, and the fingerprints were compared before.
+    for slice in [fields.ptab, fields.pkghashes, fields.modulehashes] {
+        write(object, at(slice + 8), 0);
+        write(object, at(slice + 16), 0);
+    }
+
+    // The end of the last function was noted down before that function, which registers the module, got its code. The
+    // functions' table has the end that the runtime compares it with.
+    let table = target(object, at(fields.ftab)).ok_or_else(|| strange("table of functions"))?;
+    let count = word(object, at(fields.ftab + 8)).ok_or_else(|| strange("length of the table of functions"))?;
+    let last = table.at + count.saturating_sub(1) * 8;
+    let end = u32_at(&object.sections[table.section].bytes, last as usize).ok_or_else(|| strange("last function"))?;
+    let (_, text) = object.find("runtime.text").ok_or_else(|| strange("runtime.text"))?;
+    places.insert(at(fields.maxpc), Place::Own(Spot { at: text.at + u64::from(end), ..text }));
+    Ok(Overrides { module, places })
+}
+
+fn write(object: &mut Relocatable, spot: Spot, number: u64) {
+    let start = spot.at as usize;
+    if let Some(bytes) = object.sections[spot.section].bytes.get_mut(start..start + 8) {
+        bytes.copy_from_slice(&number.to_le_bytes());
+    }
+}
+
+fn word(object: &Relocatable, spot: Spot) -> Option<u64> {
+    u64_at(&object.sections[spot.section].bytes, spot.at as usize)
+}
+
+/// Where the reference at `spot` leads in the object.
+fn target(object: &Relocatable, spot: Spot) -> Option<Spot> {
+    let reloc = object.sections[spot.section].relocs.iter().find(|reloc| reloc.at == spot.at)?;
+    let target = object.symbols.get(reloc.symbol)?.spot?;
+    Some(Spot { at: target.at.checked_add_signed(reloc.add)?, ..target })
+}

@@ -1,0 +1,153 @@
+//! Which first bytes of old functions become jumps to new ones, and whether that is safe. Goroutines stop only at
+//! calls, so nothing may return into the bytes that are written over, and nothing may branch into them. Pure.
+
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
+
+use super::generations::{Copy, Linked, Loaded};
+
+/// The length of a jump, in bytes: `movabs $target, %r12; jmp *%r12`. Go functions keep nothing in that register when
+/// they are entered (`src/cmd/compile/abi-internal.md`).
+pub const ENTRY: usize = 13;
+
+/// What stands between functions.
+const PADDING: u8 = 0xcc;
+
+/// Why a function cannot be redirected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JumpError {
+    /// Another function may begin before the jump ends.
+    #[error("`{0}` is too short to be redirected: restart the service")]
+    Short(String),
+    /// Something branches to between the first bytes.
+    #[error("`{0}` has a loop that begins with its first bytes, and cannot be redirected: restart the service")]
+    Branch(String),
+    /// A call returns to between the first bytes.
+    #[error("`{0}` calls another function with its first bytes, and cannot be redirected: restart the service")]
+    Call(String),
+    /// Its instructions are not understood.
+    #[error("`{0}` begins with unknown instructions, and cannot be redirected: restart the service")]
+    Unknown(String),
+}
+
+/// A jump to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jump {
+    /// The function.
+    pub function: String,
+    /// Where the old version begins.
+    pub old: u64,
+    /// How many bytes the old version takes.
+    pub size: u64,
+    /// What is there now.
+    pub expected: [u8; ENTRY],
+    /// Where it leads: bytes from where the new library is loaded.
+    pub offset: u64,
+}
+
+impl Jump {
+    /// Its instructions if the new library is loaded at `base`.
+    pub fn code(&self, base: u64) -> [u8; ENTRY] {
+        let mut code = [0x49, 0xbc, 0, 0, 0, 0, 0, 0, 0, 0, 0x41, 0xff, 0xe4];
+        code[2..10].copy_from_slice(&(base + self.offset).to_le_bytes());
+        code
+    }
+}
+
+/// The jumps that make `linked` take effect: one in each loaded copy of each changed function.
+///
+/// # Errors
+/// One of them cannot be written; none may be then.
+pub fn plan(loaded: &Loaded, linked: &Linked) -> Result<Vec<Jump>, JumpError> {
+    let mut jumps = Vec::new();
+    for trampoline in &linked.trampolines {
+        let function = &trampoline.function;
+        for Copy { address, code, size } in loaded.copies(function) {
+            let expected = match loaded.entry(address) {
+                // It was looked at then.
+                Some(entry) => entry,
+                None => checked(function, &code, size)?,
+            };
+            let (function, offset) = (function.clone(), trampoline.offset);
+            jumps.push(Jump { function, old: address, size: size as u64, expected, offset });
+        }
+    }
+    Ok(jumps)
+}
+
+/// The first bytes of the function `name`, whose instructions are the first `size` bytes of `code`, if they may be
+/// written over.
+fn checked(name: &str, code: &[u8], size: usize) -> Result<[u8; ENTRY], JumpError> {
+    let short = || JumpError::Short(name.to_owned());
+    let entry: [u8; ENTRY] = code.get(..ENTRY).and_then(|entry| entry.try_into().ok()).ok_or_else(short)?;
+    if entry.iter().skip(size).any(|&byte| byte != PADDING) {
+        return Err(short());
+    }
+    let instructions: Vec<Instruction> =
+        Decoder::with_ip(64, &code[..size.min(code.len())], 0, DecoderOptions::NONE).into_iter().collect();
+    let inside = |ip: u64| 0 < ip && ip < ENTRY as u64;
+    let (mut framed, mut indirect) = (false, false);
+    for instruction in &instructions {
+        // The rest may be data of an assembler's function.
+        let early = instruction.ip() < ENTRY as u64;
+        if instruction.is_invalid() && early {
+            return Err(JumpError::Unknown(name.to_owned()));
+        }
+        let near = (0..instruction.op_count())
+            .any(|operand| instruction.op_kind(operand) == OpKind::NearBranch64);
+        if near && inside(instruction.near_branch64()) {
+            return Err(JumpError::Branch(name.to_owned()));
+        }
+        if instruction.mnemonic() == Mnemonic::Call && inside(instruction.next_ip()) {
+            return Err(JumpError::Call(name.to_owned()));
+        }
+        framed |= early && instruction.mnemonic() == Mnemonic::Push;
+        indirect |= instruction.mnemonic() == Mnemonic::Jmp && !near;
+    }
+    // Where a table of a switch leads is not seen here; but nothing leads back to before the frame is made.
+    if indirect && !framed {
+        return Err(JumpError::Branch(name.to_owned()));
+    }
+    Ok(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROLOGUE: [u8; 10] = [0x49, 0x3b, 0x66, 0x10, 0x76, 0x40, 0x55, 0x48, 0x89, 0xe5];
+
+    fn with(parts: &[&[u8]]) -> Vec<u8> {
+        parts.concat()
+    }
+
+    #[test]
+    fn what_may_be_written_over() {
+        let nops = [0x90; 30];
+        let table: [(&str, Vec<u8>, Option<fn(String) -> JumpError>); 9] = [
+            ("a frame", with(&[&PROLOGUE, &nops]), None),
+            ("a call behind the jump's end", with(&[&PROLOGUE, &[0xe8, 0, 0, 0, 0], &nops]), None),
+            ("a call before it", with(&[&[0x55], &[0xe8, 0, 0, 0, 0], &nops]), Some(JumpError::Call)),
+            ("a loop to the start", with(&[&nops, &[0xeb, 0xe0]]), None),
+            ("a loop to the fifth byte", with(&[&nops, &[0xeb, 0xe5]]), Some(JumpError::Branch)),
+            ("padding behind", with(&[&[0xc3], &[PADDING; 15]]), None),
+            ("a table in a frame", with(&[&PROLOGUE, &nops, &[0xff, 0xe0]]), None),
+            ("a table without", with(&[&nops, &[0xff, 0xe0]]), Some(JumpError::Branch)),
+            ("no instruction", with(&[&[0x06], &nops]), Some(JumpError::Unknown)),
+        ];
+        for (what, code, error) in table {
+            let size = if code[0] == 0xc3 { 1 } else { code.len() };
+            let result = checked("f", &code, size);
+            assert_eq!(result.err(), error.map(|error| error("f".to_owned())), "{what}");
+        }
+        assert_eq!(checked("f", &[0xc3; 5], 5), Err(JumpError::Short("f".to_owned())));
+        let next = with(&[&[0xc3, PADDING, PADDING], &nops]);
+        assert_eq!(checked("f", &next, 1), Err(JumpError::Short("f".to_owned())));
+    }
+
+    #[test]
+    fn a_jump_is_an_absolute_address_in_a_register() {
+        let jump = Jump { function: "f".to_owned(), old: 0, size: 20, expected: [0; ENTRY], offset: 0x10 };
+        assert_eq!(jump.code(0x1000)[..4], [0x49, 0xbc, 0x10, 0x10]);
+        assert_eq!(jump.code(0x1000)[10..], [0x41, 0xff, 0xe4]);
+    }
+}

@@ -1,0 +1,57 @@
+//! The names that the Go linker gives to symbols of types, which may be long (`typeSymbolMangle` in
+//! `cmd/link/internal/ld/lib.go`). Pure.
+
+use sha2::{Digest, Sha256};
+
+/// Up to this length, in bytes, names stay as they are.
+const SHORT: usize = 14;
+
+/// The name under which a linker of Go 1.`minor` knows the symbol `name`.
+pub fn mangled(name: &str, minor: u32) -> String {
+    let is_type = name.starts_with("type:");
+    let versioned = name.contains('@');
+    let plain = (!is_type && !versioned)
+        || name.starts_with("type:runtime.")
+        || name.starts_with("go:string.")
+        || (name.len() <= SHORT && !versioned);
+    if plain {
+        return name.to_owned();
+    }
+    if is_type {
+        let prefix = if name[5..].starts_with('.') { "type:." } else { "type:" };
+        return format!("{prefix}{}", digest(&name[5..], minor));
+    }
+    // Of an instance, only what is between the brackets.
+    let Some(open) = name.find('[') else { return name.to_owned() };
+    let close = name.rfind(']').filter(|&close| close > open).unwrap_or(name.len());
+    format!("{}{}{}", &name[..=open], digest(&name[open + 1..close], minor), &name[close..])
+}
+
+/// Six bytes of a hash, in base 64. The hash is made different from SHA-256 on purpose: by its first byte
+/// (`cmd/internal/hash`), before Go 1.24 by all of them (`cmd/internal/notsha256`).
+fn digest(text: &str, minor: u32) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut hash = Sha256::digest(text);
+    let inverted = if minor >= 24 { 1 } else { hash.len() };
+    for byte in &mut hash[..inverted] {
+        *byte ^= 0xff;
+    }
+    let number = hash[..6].iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+    (0..8).rev().map(|digit| char::from(DIGITS[(number >> (6 * digit) & 63) as usize])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_long_names_of_types_change() {
+        for name in ["main.main", "type:int", "type:[]string", "type:runtime.moduledata", "go:string.a@b"] {
+            assert_eq!(mangled(name, 26), name);
+        }
+        assert_eq!(mangled("type:*strings.Builder", 26).len(), "type:".len() + 8);
+        assert!(mangled("type:.namedata.Builder-", 26).starts_with("type:."));
+        let instance = mangled("p.F[example.com/a@v1.T].func1", 26);
+        assert!(instance.starts_with("p.F[") && instance.ends_with("].func1"), "{instance}");
+    }
+}

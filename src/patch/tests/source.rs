@@ -1,0 +1,157 @@
+//! The service that is patched, in its versions.
+
+/// A version of the service: each of its packages has a number in what it answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Version {
+    pub main: u32,
+    pub library: u32,
+}
+
+/// The main package. From version 2 on it has another function with a variable, and a type that satisfies an
+/// interface.
+pub fn main(version: u32) -> String {
+    let (more, extra) = if version >= 2 { (MORE, EXTRA) } else { ("", "") };
+    let text = MAIN.replace("EXTRA", extra).replace("VERSION", &format!("v{version}"));
+    text + more
+}
+
+/// The other package.
+pub fn library(version: u32) -> String {
+    LIBRARY.replace("VERSION", &format!("v{version}")).replace("OFFSET", &version.to_string())
+}
+
+const EXTRA: &str = r#"
+	fmt.Fprintf(w, "extra=%d ", extra())"#;
+
+const MORE: &str = r#"
+type late struct{ last *node }
+
+func (l *late) Area() int { return len(l.last.buf) - 63 }
+
+var latest = &late{last: &node{buf: make([]byte, 64)}}
+var extras int
+var shapes []lib.Shape
+
+func extra() int {
+	if latest == nil {
+		latest = &late{last: &node{buf: make([]byte, 64)}}
+	}
+	shapes = append(shapes[:0], latest)
+	mu.Lock()
+	defer mu.Unlock()
+	extras += shapes[0].Area()
+	return extras
+}
+"#;
+
+const MAIN: &str = r#"package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"example.com/app/lib"
+)
+
+type server struct {
+	mu   sync.Mutex
+	hits int
+	seen map[string]int
+}
+
+type node struct {
+	next *node
+	buf  []byte
+}
+
+var (
+	srv    = &server{seen: map[string]int{}}
+	pool   = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+	born   = time.Now()
+	client = &http.Client{Timeout: time.Second}
+	base   = url.URL{Scheme: "http"}
+	keep   = map[string]*node{}
+	mu     sync.Mutex
+	shape  = lib.New(3)
+)
+
+func pick[T any](xs []T, i int) string { return fmt.Sprintf("generic VERSION %v", xs[i%len(xs)]) }
+
+func where() int { _, _, line, _ := runtime.Caller(1); return line }
+
+func (s *server) hello(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hits++
+	b := pool.Get().(*bytes.Buffer)
+	b.Reset()
+	defer pool.Put(b)
+	n := 0
+	keep[r.URL.Path] = &node{next: keep[r.URL.Path], buf: make([]byte, 64+s.hits%64)}
+	for x := keep[r.URL.Path]; x != nil && n < 1000; x = x.next {
+		n++
+	}
+	if n == 1000 {
+		delete(keep, r.URL.Path)
+	}
+	fmt.Fprintf(b, "hello VERSION hits=%d chain=%d %s up=%t %v %s line=%d ",
+		s.hits, n, pick([]int{7}, s.hits), time.Since(born) > 0, client.Timeout, base.Scheme, where())
+	w.Write(b.Bytes())EXTRA
+}
+
+func greet(prefix string) http.HandlerFunc {
+	count := 0
+	var mu sync.Mutex
+	return func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		count++
+		fmt.Fprintf(w, "closure VERSION %s count=%d", prefix, count)
+	}
+}
+
+func crash(w http.ResponseWriter, r *http.Request) {
+	defer func() { fmt.Fprintf(w, "crash VERSION recovered: %v", recover()) }()
+	var m map[string]int
+	m["x"] = 1
+}
+
+func describe(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, lib.Describe(shape)) }
+
+func again(w http.ResponseWriter, r *http.Request) { greet("again")(w, r) }
+
+func main() {
+	http.HandleFunc("/lib", describe)
+	http.HandleFunc("/", srv.hello)
+	http.HandleFunc("/greet", greet("dear"))
+	http.HandleFunc("/again", again)
+	http.HandleFunc("/crash", crash)
+	panic(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
+}
+"#;
+
+const LIBRARY: &str = r#"package lib
+
+import "fmt"
+
+type Shape interface{ Area() int }
+
+type sq struct{ a int }
+
+func (s sq) Area() int { return s.a*s.a + OFFSET }
+
+var made int
+
+func New(a int) Shape {
+	made++
+	return sq{a}
+}
+
+func Describe(s Shape) string { return fmt.Sprintf("lib VERSION area=%d made=%d", s.Area(), made) }
+"#;
