@@ -92,13 +92,13 @@ fn checked(name: &str, code: &[u8], size: usize) -> Result<[u8; ENTRY], JumpErro
         if instruction.is_invalid() && early {
             return Err(JumpError::Unknown(name.to_owned()));
         }
+        if instruction.mnemonic() == Mnemonic::Call && inside(instruction.next_ip()) {
+            return Err(JumpError::Call(name.to_owned()));
+        }
         let near = (0..instruction.op_count())
             .any(|operand| instruction.op_kind(operand) == OpKind::NearBranch64);
         if near && inside(instruction.near_branch64()) {
             return Err(JumpError::Branch(name.to_owned()));
-        }
-        if instruction.mnemonic() == Mnemonic::Call && inside(instruction.next_ip()) {
-            return Err(JumpError::Call(name.to_owned()));
         }
         framed |= early && instruction.mnemonic() == Mnemonic::Push;
         indirect |= instruction.mnemonic() == Mnemonic::Jmp && !near;

@@ -93,7 +93,7 @@ pub fn link(order: &Order<'_>, loaded: &Loaded) -> Result<Linked, LinkError> {
         object.foreign().iter().map(String::as_str).chain(own.filter(|name| name.starts_with("type:")))
     });
     let names: HashSet<String> = names.map(|name| mangled(name, minor)).collect();
-    let shown = order.dir.join("host.so");
+    let shown = order.dir.join(stub::NAME);
     write(&shown, &stub::build(loaded, names.iter().map(String::as_str), outside()))?;
 
     let mut config = String::new();

@@ -21,6 +21,12 @@ const WANTED: [&str; 6] = [
     "type:runtime.moduledata",
 ];
 
+/// The file's name, which is in one of its symbols.
+pub const NAME: &str = "host.so";
+
+/// What the linker refers to although no program has it.
+const INVENTED: [&str; 2] = ["runtime.addmoduledata", "runtime.mapinitnoop"];
+
 /// Where the sections are that have no place in the host: above all that it has.
 const TEXT: u64 = 0x7000_0000_0000;
 const TYPES: u64 = 0x7100_0000_0000;
@@ -56,14 +62,14 @@ pub fn build<'a>(
         Symbol { name: strings.add(name), kind, section, address, size }.write(&mut symbols);
     };
     for name in &names {
-        // The linker refers to it, no program has it.
-        let found = loaded.find(name).or((name == "runtime.addmoduledata").then_some((TEXT, Nature::Function)));
+        let invented = INVENTED.contains(&name.as_str()).then_some((TEXT, Nature::Function));
+        let found = loaded.find(name).or(invented).or_else(|| loaded.find(&format!("{name}.abi0")));
         match found {
             _ if types.places.contains_key(name.as_str()) => {}
             // Which calling convention is meant, the reference says.
+            Some((_, Nature::Function)) if name.starts_with("type:") => add(name, codes::STT_FUNC, 2, TEXT, 0),
             Some((_, Nature::Function)) => {
-                let conventions: &[&str] = if name.starts_with("type:") { &[""] } else { &[".abiinternal", ".abi0"] };
-                for convention in conventions {
+                for convention in [".abiinternal", ".abi0"] {
                     add(&format!("{name}{convention}"), codes::STT_FUNC, 2, TEXT, 0);
                 }
             }
@@ -75,6 +81,7 @@ pub fn build<'a>(
     for (name, &(at, size)) in &types.places {
         add(name, codes::STT_OBJECT, 3, TYPES + at, size);
     }
+    add(&format!("go:link.abihash.{NAME}"), codes::STT_OBJECT, 2, TEXT, 8);
     let mut relocations = Vec::new();
     for (at, name) in &types.references {
         relocation(&mut relocations, TYPES + at, numbers[name], codes::R_X86_64_64, 0);
@@ -166,7 +173,7 @@ impl Types {
             types.masks.extend(mask);
             let kind = descriptor.get(23).copied().unwrap_or_default() & 31;
             if matches!(kind, ARRAY | STRUCT) {
-                // The fields of a struct stand elsewhere, in a table that the compiler puts right behind.
+                // The fields of a struct are in a table that is part of its descriptor.
                 for at in (0..descriptor.len()).step_by(8) {
                     let target = u64_at(&descriptor, at).and_then(|address| by_address.get(&address));
                     if let Some(target) = target {

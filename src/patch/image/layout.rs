@@ -111,7 +111,8 @@ impl Layout {
             relocation(&mut out, at, 0, elf::R_X86_64_RELATIVE, add);
         }
         out.resize(self.file as usize, 0);
-        for (section, &address) in sections.iter().zip(&self.addresses) {
+        let filled = sections.iter().zip(&self.addresses).filter(|(section, _)| !section.bytes.is_empty());
+        for (section, &address) in filled {
             out[address as usize..][..section.bytes.len()].copy_from_slice(&section.bytes);
         }
         let dynamic = self.dynamic(sections);

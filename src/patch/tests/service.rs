@@ -109,9 +109,12 @@ impl Service {
         switched
     }
 
-    /// How often each function of the newest patch was entered.
-    pub fn counts(&mut self) -> Vec<u64> {
-        self.session.effects(self.loaded.generations().last().unwrap()).unwrap()
+    /// The functions of the newest patch that were not counted.
+    pub fn not_entered(&mut self) -> Vec<String> {
+        let newest = self.loaded.generations().last().unwrap();
+        let counts = self.session.effects(newest).unwrap();
+        let counted = newest.linked.trampolines.iter().zip(counts).filter(|(_, count)| *count == 0);
+        counted.map(|(trampoline, _)| trampoline.function.clone()).collect()
     }
 
     /// How many goroutines run old bodies, once those that were about to return have done so.
