@@ -6,7 +6,7 @@ mod bytes;
 mod elf;
 mod flip;
 pub mod generations;
-mod host;
+pub mod host;
 mod image;
 pub mod jump;
 pub mod keep;
@@ -15,8 +15,6 @@ mod mangle;
 pub mod object;
 pub mod session;
 mod stub;
-
-pub use host::{Host, HostError};
 
 #[cfg(test)]
 mod tests;

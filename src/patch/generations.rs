@@ -118,7 +118,8 @@ impl Loaded {
             return Some((known.address, known.nature));
         }
         self.generations.iter().find_map(|Generation { base, linked }| {
-            let function = linked.functions.get(name).map(|function| (base + function.offset, Nature::Function));
+            let function =
+                linked.functions.get(name).map(|function| (base + function.offset, Nature::Function));
             function.or_else(|| linked.data.get(name).map(|offset| (base + offset, Nature::Data)))
         })
     }
@@ -149,7 +150,8 @@ impl Loaded {
     /// The fingerprint of what the package `path` exports in its newest version.
     pub fn fingerprint(&self, path: &str) -> Option<[u8; 8]> {
         let newest = self.generations.iter().rev().flat_map(|generation| &generation.linked.packages);
-        let newest = newest.filter(|(package, _)| package == path).map(|(_, fingerprint)| *fingerprint).next();
+        let newest =
+            newest.filter(|(package, _)| package == path).map(|(_, fingerprint)| *fingerprint).next();
         newest.or_else(|| self.host.fingerprint(path))
     }
 

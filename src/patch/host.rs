@@ -212,7 +212,8 @@ fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostEr
         elf::ET_DYN => return Err(HostError::Pie),
         _ => return Err(HostError::Format),
     }
-    let loaded = file.elf_program_headers().iter().filter(|program| program.p_type(LittleEndian) == elf::PT_LOAD);
+    let loaded =
+        file.elf_program_headers().iter().filter(|program| program.p_type(LittleEndian) == elf::PT_LOAD);
     let segments = loaded.map(|program| Segment {
         address: program.p_vaddr(LittleEndian),
         at: program.p_offset(LittleEndian),
@@ -234,4 +235,3 @@ fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostEr
     }
     Ok((segments.collect(), symbols))
 }
-

@@ -99,10 +99,14 @@ pub fn build(
             linked.data.insert(symbol.name.clone(), offset);
         }
     }
-    linked.trampolines = fixes.trampolines.iter().map(|(function, offset, counter)| Trampoline {
-        function: function.clone(),
-        offset: layout.address(*offset),
-        counter: layout.address(*counter),
-    }).collect();
+    linked.trampolines = fixes
+        .trampolines
+        .iter()
+        .map(|(function, offset, counter)| Trampoline {
+            function: function.clone(),
+            offset: layout.address(*offset),
+            counter: layout.address(*counter),
+        })
+        .collect();
     Ok(Image { bytes, linked })
 }

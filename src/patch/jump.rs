@@ -19,10 +19,14 @@ pub enum JumpError {
     #[error("`{0}` is too short to be redirected: restart the service")]
     Short(String),
     /// Something branches to between the first bytes.
-    #[error("`{0}` has a loop that begins with its first bytes, and cannot be redirected: restart the service")]
+    #[error(
+        "`{0}` has a loop that begins with its first bytes, and cannot be redirected: restart the service"
+    )]
     Branch(String),
     /// A call returns to between the first bytes.
-    #[error("`{0}` calls another function with its first bytes, and cannot be redirected: restart the service")]
+    #[error(
+        "`{0}` calls another function with its first bytes, and cannot be redirected: restart the service"
+    )]
     Call(String),
     /// Its instructions are not understood.
     #[error("`{0}` begins with unknown instructions, and cannot be redirected: restart the service")]
@@ -95,8 +99,8 @@ fn checked(name: &str, code: &[u8], size: usize) -> Result<[u8; ENTRY], JumpErro
         if instruction.mnemonic() == Mnemonic::Call && inside(instruction.next_ip()) {
             return Err(JumpError::Call(name.to_owned()));
         }
-        let near = (0..instruction.op_count())
-            .any(|operand| instruction.op_kind(operand) == OpKind::NearBranch64);
+        let near =
+            (0..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::NearBranch64);
         if near && inside(instruction.near_branch64()) {
             return Err(JumpError::Branch(name.to_owned()));
         }
@@ -123,7 +127,8 @@ mod tests {
     #[test]
     fn what_may_be_written_over() {
         let nops = [0x90; 30];
-        let table: [(&str, Vec<u8>, Option<fn(String) -> JumpError>); 9] = [
+        type Refusal = fn(String) -> JumpError;
+        let table: [(&str, Vec<u8>, Option<Refusal>); 9] = [
             ("a frame", with(&[&PROLOGUE, &nops]), None),
             ("a call behind the jump's end", with(&[&PROLOGUE, &[0xe8, 0, 0, 0, 0], &nops]), None),
             ("a call before it", with(&[&[0x55], &[0xe8, 0, 0, 0, 0], &nops]), Some(JumpError::Call)),

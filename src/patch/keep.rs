@@ -12,7 +12,8 @@ pub fn text<'a>(packages: impl Iterator<Item = &'a str>, functions: impl Iterato
     let mut calls = String::new();
     // A directive's words end at spaces.
     for (number, function) in functions.filter(|function| !function.contains(' ')).enumerate() {
-        let _ = write!(text, "\n//go:linkname hotwatchKeep{number} {function}\nfunc hotwatchKeep{number}()\n");
+        let _ =
+            write!(text, "\n//go:linkname hotwatchKeep{number} {function}\nfunc hotwatchKeep{number}()\n");
         let _ = writeln!(calls, "\thotwatchKeep{number}()");
     }
     let _ = write!(text, "\nfunc init() {{\n{calls}}}\n");

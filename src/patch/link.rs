@@ -85,9 +85,14 @@ pub fn link(order: &Order<'_>, loaded: &Loaded) -> Result<Linked, LinkError> {
     let objects: Vec<&Object> = order.packages.iter().map(|(_, object)| object).chain(&own_main).collect();
     let minor = main.map(Object::minor).unwrap_or_default();
 
-    let imports: BTreeSet<String> =
-        objects.iter().flat_map(|object| object.imports().map(|(path, _)| path)).chain(ADDED.map(str::to_owned)).collect();
-    let outside = || imports.iter().map(String::as_str).filter(|path| !order.packages.iter().any(|(own, _)| own == path));
+    let imports: BTreeSet<String> = objects
+        .iter()
+        .flat_map(|object| object.imports().map(|(path, _)| path))
+        .chain(ADDED.map(str::to_owned))
+        .collect();
+    let outside = || {
+        imports.iter().map(String::as_str).filter(|path| !order.packages.iter().any(|(own, _)| own == path))
+    };
     let names = objects.iter().flat_map(|object| {
         let own = object.symbols().iter().map(|symbol| symbol.name.as_str());
         object.foreign().iter().map(String::as_str).chain(own.filter(|name| name.starts_with("type:")))
@@ -159,7 +164,8 @@ fn compile_main(order: &Order<'_>, archives: &mut Vec<(String, PathBuf)>) -> Res
     compile.args(["-p", MAIN, "-dynlink", "-linkshared", "-l", "-installsuffix", "dynlink", "-pack", "-o"]);
     compile.arg(&archive).arg("-importcfg").arg(&config).arg(&source);
     run("compile", &mut compile)?;
-    let bytes = std::fs::read(&archive).map_err(|error| LinkError::Io("read what the compiler wrote", error))?;
+    let bytes =
+        std::fs::read(&archive).map_err(|error| LinkError::Io("read what the compiler wrote", error))?;
     archives.push((MAIN.to_owned(), archive));
     Ok(Object::parse(bytes)?)
 }

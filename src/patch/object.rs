@@ -305,9 +305,8 @@ impl Object {
 
     /// The packages that it imports, with the fingerprints that they had.
     pub fn imports(&self) -> impl Iterator<Item = (String, [u8; 8])> {
-        self.entries(block::AUTOLIB, 16).filter_map(|at| {
-            Some((self.string(at).ok()?, self.bytes.get(at + 8..at + 16)?.try_into().ok()?))
-        })
+        self.entries(block::AUTOLIB, 16)
+            .filter_map(|at| Some((self.string(at).ok()?, self.bytes.get(at + 8..at + 16)?.try_into().ok()?)))
     }
 
     /// The symbols that it defines.

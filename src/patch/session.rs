@@ -108,7 +108,8 @@ impl Session {
     /// # Errors
     /// See [`SessionError`].
     pub fn hello(&mut self) -> Result<Hello, SessionError> {
-        let Answer { pid, go, alone, writable, .. } = self.ask(&Request { r#do: "hello", ..Request::default() })?;
+        let Answer { pid, go, alone, writable, .. } =
+            self.ask(&Request { r#do: "hello", ..Request::default() })?;
         Ok(Hello { pid, go, alone, writable })
     }
 
@@ -149,7 +150,8 @@ impl Session {
     }
 
     fn ask(&mut self, request: &Request<'_>) -> Result<Answer, SessionError> {
-        let mut line = serde_json::to_vec(request).map_err(|error| SessionError::Strange(error.to_string()))?;
+        let mut line =
+            serde_json::to_vec(request).map_err(|error| SessionError::Strange(error.to_string()))?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line).map_err(failed)?;
         line.clear();
@@ -182,7 +184,8 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let number = (0..3).fold(0, |number, at| number << 8 | u32::from(chunk.get(at).copied().unwrap_or_default()));
+        let number =
+            (0..3).fold(0, |number, at| number << 8 | u32::from(chunk.get(at).copied().unwrap_or_default()));
         for digit in 0..4 {
             let present = digit <= chunk.len();
             let value = (number >> (18 - 6 * digit) & 63) as usize;
@@ -199,7 +202,8 @@ mod tests {
 
     #[test]
     fn bytes_as_go_reads_them() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use object::elf as codes;
 
 use super::bytes::u64_at;
-use super::elf::{FILE_HEADER, FileHeader, Names, RELOCATION, SYMBOL, SectionHeader, Symbol, relocation, word};
+use super::elf::{
+    FILE_HEADER, FileHeader, Names, RELOCATION, SYMBOL, SectionHeader, Symbol, relocation, word,
+};
 use super::generations::Loaded;
 use super::host::Nature;
 
@@ -67,7 +69,9 @@ pub fn build<'a>(
         match found {
             _ if types.places.contains_key(name.as_str()) => {}
             // Which calling convention is meant, the reference says.
-            Some((_, Nature::Function)) if name.starts_with("type:") => add(name, codes::STT_FUNC, 2, TEXT, 0),
+            Some((_, Nature::Function)) if name.starts_with("type:") => {
+                add(name, codes::STT_FUNC, 2, TEXT, 0);
+            }
             Some((_, Nature::Function)) => {
                 for convention in [".abiinternal", ".abi0"] {
                     add(&format!("{name}{convention}"), codes::STT_FUNC, 2, TEXT, 0);
@@ -88,7 +92,8 @@ pub fn build<'a>(
     }
 
     let header = |kind, address, entry| SectionHeader { kind, address, entry, ..SectionHeader::default() };
-    let plain = |name, address, bytes| Section { name, header: header(codes::SHT_PROGBITS, address, 0), bytes };
+    let plain =
+        |name, address, bytes| Section { name, header: header(codes::SHT_PROGBITS, address, 0), bytes };
     let mut sections = vec![
         Section { name: "", header: header(codes::SHT_NULL, 0, 0), bytes: Vec::new() },
         Section { name: ".note.go", header: header(codes::SHT_NOTE, 0, 0), bytes: notes() },
@@ -122,7 +127,8 @@ fn file(mut sections: Vec<Section>) -> Vec<u8> {
     for section in &mut sections {
         section.header.name = names.add(section.name);
     }
-    let header = SectionHeader { name: names.add(".shstrtab"), kind: codes::SHT_STRTAB, ..SectionHeader::default() };
+    let header =
+        SectionHeader { name: names.add(".shstrtab"), kind: codes::SHT_STRTAB, ..SectionHeader::default() };
     sections.push(Section { name: ".shstrtab", header, bytes: names.bytes().to_vec() });
 
     let mut body = Vec::new();
@@ -165,7 +171,9 @@ impl Types {
         let mut open: Vec<String> = names.iter().filter(is_type).cloned().collect();
         let (mut types, mut references) = (Types::default(), Vec::new());
         while let Some(name) = open.pop() {
-            let Some(known) = host.find(&name).filter(|_| !types.places.contains_key(&name)) else { continue };
+            let Some(known) = host.find(&name).filter(|_| !types.places.contains_key(&name)) else {
+                continue;
+            };
             let Some(descriptor) = host.bytes(known.address, known.size) else { continue };
             let start = types.bytes.len() as u64;
             types.places.insert(name, (start, known.size));

@@ -53,7 +53,11 @@ fn a_service_under_load_is_patched_many_times() {
         assert!(jumps.len() >= changed.len(), "{jumps:?}");
         sizes.push(linked.memory);
         let switched = service.switch(linked, &jumps);
-        println!("{number}: link {took:?}, {switched:?}, {} jumps, {} bytes", jumps.len(), sizes[sizes.len() - 1]);
+        println!(
+            "{number}: link {took:?}, {switched:?}, {} jumps, {} bytes",
+            jumps.len(),
+            sizes[sizes.len() - 1]
+        );
 
         let hello = service.get("/hello");
         assert!(hello.starts_with(&format!("hello v{main_version} ")), "{hello}");
@@ -90,13 +94,19 @@ fn what_the_service_lacks_is_found_before_anything_is_loaded() {
     let with = |text: &str, changed: &str| {
         let packages = [("example.com/app/lib".to_owned(), toolchain.compile_library(text))];
         let changed = [format!("example.com/app/lib.{changed}")];
-        let order =
-            Order { tools: toolchain.tools(), dir: &dir, generation: 1, packages: &packages, changed: &changed };
+        let order = Order {
+            tools: toolchain.tools(),
+            dir: &dir,
+            generation: 1,
+            packages: &packages,
+            changed: &changed,
+        };
         link::link(&order, &service.loaded).unwrap_err()
     };
     let text = source::library(0);
     // `container/ring` is in no program that does not import it.
-    let import = text.replace("import \"fmt\"", "import (\n\t\"fmt\"\n\t\"container/ring\"\n)\n\nvar R *ring.Ring");
+    let import =
+        text.replace("import \"fmt\"", "import (\n\t\"fmt\"\n\t\"container/ring\"\n)\n\nvar R *ring.Ring");
     assert!(matches!(with(&import, "Describe"), LinkError::Package(path) if path == "container/ring"));
     // The linker has dropped what nothing called.
     let call = text.replace("s.Area()", "len(fmt.Sscanln)");
@@ -106,4 +116,3 @@ fn what_the_service_lacks_is_found_before_anything_is_loaded() {
     let error = with(&text, "Nothing");
     assert!(error.to_string().contains("Nothing"), "{error}");
 }
-

@@ -52,7 +52,8 @@ impl Fixes {
             for reloc in relocs {
                 let spot = Spot { section: index, at: reloc.at };
                 let place = overrides.places.get(&spot).copied().map(|place| (place, 0));
-                let Some((place, add)) = place.or_else(|| Some((binding.place(reloc.symbol)?, reloc.add))) else {
+                let Some((place, add)) = place.or_else(|| Some((binding.place(reloc.symbol)?, reloc.add)))
+                else {
                     let name = &object.symbols[reloc.symbol].name;
                     if !binding.is_idle(spot) && !is_unused(name) {
                         missing.insert(name.clone());
@@ -131,9 +132,12 @@ fn fix(section: &mut Section, spot: Spot, reloc: Reloc, place: Place, parts: &mu
         elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => {
             let at = spot.at as usize;
             let executed = section.used == Use::Execute;
-            let is_branch = executed && at > 0 && BRANCHES.contains(&section.bytes[at - 1]) && reloc.add == -4;
+            let is_branch =
+                executed && at > 0 && BRANCHES.contains(&section.bytes[at - 1]) && reloc.add == -4;
             match place {
-                Place::Own(to) if is_branch => Some(Fix::Near(spot, parts.entry(to).unwrap_or(to), reloc.add)),
+                Place::Own(to) if is_branch => {
+                    Some(Fix::Near(spot, parts.entry(to).unwrap_or(to), reloc.add))
+                }
                 Place::Own(to) => Some(Fix::Near(spot, to, reloc.add)),
                 Place::At(address) if is_branch => Some(Fix::Near(spot, parts.stub(address), reloc.add)),
                 Place::At(_) if executed && reloc.add == -4 => {

@@ -120,7 +120,10 @@ impl Parts {
 
     /// What the parts refer to, `module` being the patch's `runtime.moduledata`.
     pub fn references(&self, module: Spot) -> Vec<Made> {
-        let mut made = vec![Made::Near(self.spot(0, 16), module), Made::Far(self.spot(5, 0), Place::Own(self.spot(0, 0)))];
+        let mut made = vec![
+            Made::Near(self.spot(0, 16), module),
+            Made::Far(self.spot(5, 0), Place::Own(self.spot(0, 0))),
+        ];
         for (address, number) in &self.stubs {
             let slot = self.spot(4, self.slots[&Place::At(*address)] * WORD);
             made.push(Made::Near(self.spot(2, number * STUB + 2), slot));

@@ -130,14 +130,24 @@ impl Layout {
             align: PAGE,
         };
         let (read, write) = (elf::PF_R, elf::PF_R | elf::PF_W);
-        let part = |kind, at, size| ProgramHeader { kind, flags: read, at, in_file: size, in_memory: size, align: 8 };
+        let part = |kind, at, size| ProgramHeader {
+            kind,
+            flags: read,
+            at,
+            in_file: size,
+            in_memory: size,
+            align: 8,
+        };
         let table = self.tables.1;
         let once = self.write.start - self.once.start;
         [
             load(self.read, read, self.read.end),
             load(self.execute, read | elf::PF_X, self.execute.end),
             load(Stretch { end: self.write.end, ..self.once }, write, self.file),
-            ProgramHeader { flags: write, ..part(elf::PT_DYNAMIC, self.addresses[table], sections[table].size) },
+            ProgramHeader {
+                flags: write,
+                ..part(elf::PT_DYNAMIC, self.addresses[table], sections[table].size)
+            },
             part(elf::PT_GNU_RELRO, self.once.start, once),
             ProgramHeader { flags: write, align: 16, ..part(elf::PT_GNU_STACK, 0, 0) },
         ]

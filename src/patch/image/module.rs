@@ -51,9 +51,11 @@ pub fn overrides(
     // The end of the last function was noted down before that function, which registers the module, got its code. The
     // functions' table has the end that the runtime compares it with.
     let table = target(object, at(fields.ftab)).ok_or_else(|| strange("table of functions"))?;
-    let count = word(object, at(fields.ftab + 8)).ok_or_else(|| strange("length of the table of functions"))?;
+    let count =
+        word(object, at(fields.ftab + 8)).ok_or_else(|| strange("length of the table of functions"))?;
     let last = table.at + count.saturating_sub(1) * 8;
-    let end = u32_at(&object.sections[table.section].bytes, last as usize).ok_or_else(|| strange("last function"))?;
+    let end = u32_at(&object.sections[table.section].bytes, last as usize)
+        .ok_or_else(|| strange("last function"))?;
     let (_, text) = object.find("runtime.text").ok_or_else(|| strange("runtime.text"))?;
     places.insert(at(fields.maxpc), Place::Own(Spot { at: text.at + u64::from(end), ..text }));
     Ok(Overrides { module, places })

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use object::read::elf::ElfFile64;
 use object::{
-    LittleEndian, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionFlags, SectionKind, elf,
+    LittleEndian, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionFlags,
+    SectionKind, elf,
 };
 
 use super::ImageError;
@@ -103,7 +104,8 @@ impl Relocatable {
                 sections.push(read);
             }
         }
-        let mut symbols = vec![Symbol { name: String::new(), local: true, spot: None, size: 0, function: false }];
+        let mut symbols =
+            vec![Symbol { name: String::new(), local: true, spot: None, size: 0, function: false }];
         for symbol in file.symbols() {
             symbols.resize(symbol.index().0, symbols[0].clone());
             let section = symbol.section_index().and_then(|section| numbers.get(&section));

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use hotwatch_platform::process::{self, Group, Signal};
 
+use super::super::agent;
 use super::super::generations::{Linked, Loaded};
 use super::super::host::Host;
 use super::super::jump::Jump;
 use super::super::session::{Session, Switched};
-use super::super::agent;
 use super::toolchain::Toolchain;
 
 /// How long anything may take.
@@ -49,8 +49,7 @@ impl Service {
         drop(command);
         let loaded = Loaded::new(Host::read(&toolchain.host()).unwrap());
         let session = Session::start(ours).unwrap();
-        let service =
-            Service { group, port, session, loaded, stop: Arc::default(), users: Vec::new() };
+        let service = Service { group, port, session, loaded, stop: Arc::default(), users: Vec::new() };
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(started.elapsed() < DEADLINE, "the service does not listen");
@@ -76,7 +75,7 @@ impl Service {
     pub fn number(&self, path: &str, label: &str) -> u64 {
         let text = self.get(path);
         let (_, rest) = text.split_once(label).unwrap_or_else(|| panic!("{text}"));
-        rest.split(' ').next().unwrap().parse().unwrap()
+        rest.split(' ').next().unwrap().parse().unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
     /// Keeps it busy.
@@ -157,7 +156,9 @@ impl Client {
     }
 
     fn get(&mut self, path: &str) -> String {
-        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        // In one piece: what is sent in several waits for the other side's answer to the first.
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        self.0.get_mut().write_all(request.as_bytes()).unwrap();
         let (mut length, mut line) = (0, String::new());
         loop {
             line.clear();

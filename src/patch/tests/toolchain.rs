@@ -39,11 +39,14 @@ impl Toolchain {
         build.args(["build", "-x", "-work", "-buildvcs=false", "-ldflags=-w", "-gcflags=all=-linkshared"]);
         build.args(["-gcflags=example.com/app/...=-linkshared -l", "-o", "../host", "-overlay"]);
         let log = said(build.arg(&overlay).arg("./svc").current_dir(&root));
-        let line = |what: &dyn Fn(&str) -> bool| log.lines().find(|line| what(line)).unwrap_or_else(|| panic!("{log}"));
+        let line = |what: &dyn Fn(&str) -> bool| {
+            log.lines().find(|line| what(line)).unwrap_or_else(|| panic!("{log}"))
+        };
         let work = line(&|line| line.starts_with("WORK=")).trim_start_matches("WORK=").to_owned();
         let command = |package: &str| {
             let package = format!(" -p {package} ");
-            let line = line(&|line| line.contains("/compile -o") && line.contains(&package)).replace("$WORK", &work);
+            let line =
+                line(&|line| line.contains("/compile -o") && line.contains(&package)).replace("$WORK", &work);
             words(&line)
         };
         let commands = [command("main"), command("example.com/app/lib")];
@@ -68,11 +71,14 @@ impl Toolchain {
 
     /// The packages in `version`.
     pub fn compile(&self, version: Version, with_main: bool) -> Vec<(String, Object)> {
-        let mut packages = vec![("example.com/app/lib".to_owned(), self.compile_library(&source::library(version.library)))];
+        let mut packages =
+            vec![("example.com/app/lib".to_owned(), self.compile_library(&source::library(version.library)))];
         if with_main {
-            let keep = super::super::keep::text(["example.com/app/lib"].into_iter(), super::IN_LIBRARY.into_iter());
+            let keep =
+                super::super::keep::text(["example.com/app/lib"].into_iter(), super::IN_LIBRARY.into_iter());
             let agent = self.dir.path().join("zz_hotwatch_agent.go");
-            let files = [self.write("main.go", &source::main(version.main)), agent, self.write("keep.go", &keep)];
+            let files =
+                [self.write("main.go", &source::main(version.main)), agent, self.write("keep.go", &keep)];
             packages.insert(0, ("main".to_owned(), self.run(0, "main.a", &files)));
         }
         packages
@@ -130,7 +136,10 @@ impl Drop for Toolchain {
 
 /// The words of a line for a shell that has no quotes but double ones around whole words.
 fn words(line: &str) -> Vec<String> {
-    line.split_whitespace().take_while(|word| *word != "#").map(|word| word.trim_matches('"').to_owned()).collect()
+    line.split_whitespace()
+        .take_while(|word| *word != "#")
+        .map(|word| word.trim_matches('"').to_owned())
+        .collect()
 }
 
 fn said(command: &mut Command) -> String {
