@@ -1,7 +1,7 @@
 //! The executable that a service runs, as patches see it: where its symbols are, and what its memory holds at first.
 //! It is linked to fixed addresses, so what it has can be named by number.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -200,7 +200,7 @@ impl Host {
     }
 }
 
-/// The mapped parts and the global symbols of the executable `bytes`.
+/// The mapped parts and the symbols of the executable `bytes`.
 fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostError> {
     let file = ElfFile64::<LittleEndian>::parse(bytes).map_err(|_| HostError::Format)?;
     let header = file.elf_header();
@@ -219,19 +219,30 @@ fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostEr
         at: program.p_offset(LittleEndian),
         length: program.p_filesz(LittleEndian),
     });
-    let symbols = file.symbols().filter(|symbol| symbol.is_global() && !symbol.is_undefined());
-    let symbols = symbols.filter_map(|symbol| {
+    let mut symbols: HashMap<String, Known> = HashMap::new();
+    let (mut locals, mut ambiguous) = (HashMap::new(), HashSet::new());
+    for symbol in file.symbols().filter(|symbol| !symbol.is_undefined()) {
         let nature = match symbol.kind() {
             SymbolKind::Text => Nature::Function,
             SymbolKind::Data => Nature::Data,
-            _ => return None,
+            _ => continue,
         };
+        let Ok(name) = symbol.name() else { continue };
         let known = Known { address: symbol.address(), size: symbol.size(), nature };
-        Some((symbol.name().ok()?.to_owned(), known))
-    });
-    let symbols: HashMap<String, Known> = symbols.collect();
+        if symbol.is_global() {
+            symbols.insert(name.to_owned(), known);
+        } else if nature == Nature::Function && !name.starts_with("local.") {
+            // From Go 1.27 on, closures. Those of C may share a name.
+            let other = locals.insert(name, known);
+            ambiguous.extend(other.map(|_| name));
+        }
+    }
+    locals.retain(|name, _| !ambiguous.contains(name));
     if symbols.is_empty() {
         return Err(HostError::Stripped);
+    }
+    for (name, known) in locals {
+        symbols.entry(name.to_owned()).or_insert(known);
     }
     Ok((segments.collect(), symbols))
 }

@@ -27,16 +27,25 @@ pub fn mangled(name: &str, minor: u32) -> String {
     format!("{}{}{}", &name[..=open], digest(&name[open + 1..close], minor), &name[close..])
 }
 
-/// Six bytes of a hash, in base 64. The hash is made different from SHA-256 on purpose: by its first byte
-/// (`cmd/internal/hash`), before Go 1.24 by all of them (`cmd/internal/notsha256`).
+/// Six bytes of a hash, in base 64. The hash is made different from SHA-256 on purpose, in one of three ways.
 fn digest(text: &str, minor: u32) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut hash = Sha256::digest(text);
-    let inverted = if minor >= 24 { 1 } else { hash.len() };
-    for byte in &mut hash[..inverted] {
-        *byte ^= 0xff;
-    }
-    let number = hash[..6].iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+    let part = match minor {
+        // `Sum256` of `cmd/internal/notsha256`.
+        ..=23 => {
+            hash.iter_mut().for_each(|byte| *byte ^= 0xff);
+            &hash[..6]
+        }
+        // `Sum20` of `cmd/internal/hash`.
+        24 => &hash[4..10],
+        // `Sum32` there.
+        25.. => {
+            hash[0] ^= 0xff;
+            &hash[..6]
+        }
+    };
+    let number = part.iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
     (0..8).rev().map(|digit| char::from(DIGITS[(number >> (6 * digit) & 63) as usize])).collect()
 }
 

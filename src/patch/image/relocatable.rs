@@ -120,7 +120,9 @@ impl Relocatable {
                 (None, None) => name.strip_suffix(".abiinternal").unwrap_or(name),
                 (None, Some(_)) => name,
             };
-            let local = symbol.is_local() && own.is_none();
+            // So go the closures from Go 1.27 on, which are as much of a program as others.
+            let closure = function && !name.starts_with("runtime.") && !name.starts_with("go:");
+            let local = symbol.is_local() && own.is_none() && !closure;
             symbols.push(Symbol { name: name.to_owned(), local, spot, size: symbol.size(), function });
         }
         let mut by_name = HashMap::new();
