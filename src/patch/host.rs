@@ -53,7 +53,7 @@ pub struct Known {
 }
 
 /// Where the host's `runtime.moduledata` has what a patch has to change, in bytes from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fields {
     /// The functions' table, by address.
     pub ftab: u64,
@@ -65,6 +65,8 @@ pub struct Fields {
     pub pluginpath: u64,
     /// Fingerprints of packages.
     pub pkghashes: u64,
+    /// What initialises packages.
+    pub inittasks: u64,
     /// Fingerprints of shared libraries.
     pub modulehashes: u64,
     /// The module loaded after it.
@@ -96,9 +98,7 @@ impl Host {
     pub fn read(path: &Path) -> Result<Host, HostError> {
         let file = File::open(path)?;
         let (segments, symbols) = tables(&std::fs::read(path)?)?;
-        let nowhere =
-            Fields { ftab: 0, maxpc: 0, ptab: 0, pluginpath: 0, pkghashes: 0, modulehashes: 0, next: 0 };
-        let mut host = Host { file, segments, symbols, fields: nowhere };
+        let mut host = Host { file, segments, symbols, fields: Fields::default() };
         host.fields = host.read_fields()?;
         Ok(host)
     }
@@ -149,6 +149,7 @@ impl Host {
             ptab: field("ptab")?,
             pluginpath: field("pluginpath")?,
             pkghashes: field("pkghashes")?,
+            inittasks: field("inittasks")?,
             modulehashes: field("modulehashes")?,
             next: field("next")?,
         })
@@ -245,4 +246,20 @@ fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostEr
         symbols.entry(name.to_owned()).or_insert(known);
     }
     Ok((segments.collect(), symbols))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_host_is_said() {
+        // Rust's own programs can be loaded anywhere.
+        let own = std::env::current_exe().unwrap();
+        assert!(matches!(Host::read(&own), Err(HostError::Pie)));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "#!/bin/sh\n").unwrap();
+        assert!(matches!(Host::read(file.path()), Err(HostError::Format)));
+        assert!(matches!(Host::read(Path::new("/nowhere")), Err(HostError::Read(_))));
+    }
 }

@@ -68,7 +68,7 @@ pub fn build(
     let binding = Binding::new(&object, loaded, changed);
     code::name_calls(&mut object, &binding, changed);
     let mut parts = generated::Parts::new(&object, &binding, loaded, changed);
-    let overrides = module::overrides(&mut object, loaded.host().fields(), &mut parts, generation)?;
+    let overrides = module::overrides(&mut object, &binding, loaded.host().fields(), &mut parts, generation)?;
     let fixes = Fixes::of(&mut object, &binding, &mut parts, &overrides)?;
     let sections = parts.finish(std::mem::take(&mut object.sections));
     let layout = Layout::new(&sections, fixes.relative(), parts.tables());

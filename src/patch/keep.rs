@@ -1,17 +1,47 @@
 //! A Go file that keeps functions in a link which only other packages than main can reach: it names them. Pure.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
-/// The text of a file for package main that imports `packages` and refers to `functions`, symbols of those. None of it
-/// is ever run: what a package does once at its start was done.
+use super::object::{Kind, Object};
+
+/// What has to be named so that the functions in `changed` are kept, which are symbols of `packages`: themselves, or,
+/// since instances of generic functions cannot be named, what refers to them.
+pub fn names(packages: &[(String, Object)], changed: &[String]) -> BTreeSet<String> {
+    let mut referring: HashMap<&str, Vec<(&str, Kind)>> = HashMap::new();
+    for (_, object) in packages {
+        for symbol in object.symbols() {
+            for reloc in object.relocs(symbol) {
+                referring.entry(object.name(reloc.target)).or_default().push((&symbol.name, symbol.kind));
+            }
+        }
+    }
+    let (mut names, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    let mut open: Vec<(&str, Kind)> = changed.iter().map(|name| (name.as_str(), Kind::Text)).collect();
+    while let Some((name, kind)) = open.pop() {
+        if kind == Kind::Text && can_be_named(name) {
+            names.insert(name.to_owned());
+        } else if seen.insert(name) {
+            open.extend(referring.get(name).into_iter().flatten());
+        }
+    }
+    names
+}
+
+/// Whether a directive of the compiler can refer to the function `name`.
+fn can_be_named(name: &str) -> bool {
+    !name.contains(['[', ' '])
+}
+
+/// The text of a file for package main that imports `packages` and refers to `functions`, [`names`] of those. None of
+/// it is ever run: what a package does once at its start was done.
 pub fn text<'a>(packages: impl Iterator<Item = &'a str>, functions: impl Iterator<Item = &'a str>) -> String {
     let mut text = "package main\n\nimport _ \"unsafe\"\n".to_owned();
     for package in packages {
         let _ = writeln!(text, "import _ {package:?}");
     }
     let mut calls = String::new();
-    // A directive's words end at spaces.
-    for (number, function) in functions.filter(|function| !function.contains(' ')).enumerate() {
+    for (number, function) in functions.filter(|function| can_be_named(function)).enumerate() {
         let _ =
             write!(text, "\n//go:linkname hotwatchKeep{number} {function}\nfunc hotwatchKeep{number}()\n");
         let _ = writeln!(calls, "\thotwatchKeep{number}()");

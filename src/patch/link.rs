@@ -156,7 +156,8 @@ fn write_archives(order: &Order<'_>, loaded: &Loaded) -> Result<Vec<(String, Pat
 fn compile_main(order: &Order<'_>, archives: &mut Vec<(String, PathBuf)>) -> Result<Object, LinkError> {
     let [source, config, archive] = ["main.go", "compile.cfg", "main.a"].map(|name| order.dir.join(name));
     let packages = order.packages.iter().map(|(path, _)| path.as_str());
-    let text = keep::text(packages, order.changed.iter().map(String::as_str));
+    let names = keep::names(order.packages, order.changed);
+    let text = keep::text(packages, names.iter().map(String::as_str));
     write(&source, format!("{text}\nfunc main() {{}}\n").as_bytes())?;
     let lines = archives.iter().map(|(path, archive)| format!("packagefile {path}={}\n", archive.display()));
     write(&config, lines.collect::<String>().as_bytes())?;

@@ -10,7 +10,7 @@ use super::generations::{Generation, Linked};
 use super::jump::Jump;
 
 /// How long an answer may take. A service that is stopped in a debugger does not answer either.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why the service has not done what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +19,8 @@ pub enum SessionError {
     #[error("the service does not answer any more: {0}")]
     Lost(io::Error),
     /// It takes too long. Whether it will still do it is not known.
-    #[error("the service has not answered for {} seconds", PATIENCE.as_secs())]
-    Silent,
+    #[error("the service has not answered for {} seconds", .0.as_secs())]
+    Silent(Duration),
     /// It has answered something else.
     #[error("the service answered what is not understood: {0}")]
     Strange(String),
@@ -57,6 +57,8 @@ pub struct Switched {
 #[derive(Debug)]
 pub struct Session {
     stream: BufReader<UnixStream>,
+    /// Whether an answer is missing, which would be taken for that to the next question.
+    broken: bool,
 }
 
 #[derive(Serialize, Default)]
@@ -98,18 +100,17 @@ impl Session {
     /// # Errors
     /// The socket does not take a time limit.
     pub fn start(stream: UnixStream) -> io::Result<Session> {
-        stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Session { stream: BufReader::new(stream) })
+        Ok(Session { stream: BufReader::new(stream), broken: false })
     }
 
-    /// Waits until the service has come so far that its agent runs, and asks it who it is.
+    /// Waits until the service has come so far that its agent runs, at most for `patience`, and asks it who it is.
     ///
     /// # Errors
     /// See [`SessionError`].
-    pub fn hello(&mut self) -> Result<Hello, SessionError> {
-        let Answer { pid, go, alone, writable, .. } =
-            self.ask(&Request { r#do: "hello", ..Request::default() })?;
+    pub fn hello(&mut self, patience: Duration) -> Result<Hello, SessionError> {
+        let request = Request { r#do: "hello", ..Request::default() };
+        let Answer { pid, go, alone, writable, .. } = self.ask_for(&request, patience)?;
         Ok(Hello { pid, go, alone, writable })
     }
 
@@ -150,25 +151,33 @@ impl Session {
     }
 
     fn ask(&mut self, request: &Request<'_>) -> Result<Answer, SessionError> {
-        let mut line =
-            serde_json::to_vec(request).map_err(|error| SessionError::Strange(error.to_string()))?;
-        line.push(b'\n');
-        self.stream.get_mut().write_all(&line).map_err(failed)?;
-        line.clear();
-        self.stream.read_until(b'\n', &mut line).map_err(failed)?;
-        if line.is_empty() {
-            return Err(SessionError::Lost(io::ErrorKind::UnexpectedEof.into()));
+        self.ask_for(request, PATIENCE)
+    }
+
+    fn ask_for(&mut self, request: &Request<'_>, patience: Duration) -> Result<Answer, SessionError> {
+        if self.broken {
+            return Err(SessionError::Lost(io::ErrorKind::BrokenPipe.into()));
         }
+        let line = self.exchange(request, patience).map_err(|error| {
+            self.broken = true;
+            match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => SessionError::Silent(patience),
+                _ => SessionError::Lost(error),
+            }
+        })?;
         let strange = |_| SessionError::Strange(String::from_utf8_lossy(&line).trim().to_owned());
         let answer: Answer = serde_json::from_slice(&line).map_err(strange)?;
         if answer.error.is_empty() { Ok(answer) } else { Err(SessionError::Refused(answer.error)) }
     }
-}
 
-fn failed(error: io::Error) -> SessionError {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => SessionError::Silent,
-        _ => SessionError::Lost(error),
+    fn exchange(&mut self, request: &Request<'_>, patience: Duration) -> io::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.stream.get_ref().set_read_timeout(Some(patience))?;
+        self.stream.get_mut().write_all(&line)?;
+        line.clear();
+        self.stream.read_until(b'\n', &mut line)?;
+        if line.ends_with(b"\n") { Ok(line) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }
 
@@ -218,9 +227,23 @@ mod tests {
             service.get_mut().write_all(answer.as_bytes()).unwrap();
             line
         });
-        let result = Session::start(ours).unwrap().hello();
+        let mut session = Session::start(ours).unwrap();
+        let result = session.hello(PATIENCE);
+        if matches!(result, Err(SessionError::Lost(_))) {
+            assert!(matches!(session.hello(PATIENCE), Err(SessionError::Lost(_))));
+        }
         assert!(service.join().unwrap().starts_with("{\"Do\":\"hello\""));
         result
+    }
+
+    #[test]
+    fn a_late_answer_is_not_taken_for_another() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut session = Session::start(ours).unwrap();
+        let soon = Duration::from_millis(1);
+        assert!(matches!(session.hello(soon), Err(SessionError::Silent(after)) if after == soon));
+        theirs.write_all(b"{\"Pid\":7}\n").unwrap();
+        assert!(matches!(session.hello(PATIENCE), Err(SessionError::Lost(_))));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use super::super::bytes::{u32_at, u64_at};
 use super::super::host::Fields;
 use super::ImageError;
-use super::bind::Place;
+use super::bind::{Binding, Place};
 use super::generated::Parts;
-use super::relocatable::{Relocatable, Spot};
+use super::relocatable::{Relocatable, Spot, Symbol};
 
 /// The name of the module's description.
 const MODULE: &str = "local.moduledata";
@@ -29,14 +29,26 @@ pub struct Overrides {
 /// The description is not where it is expected, or is something else.
 pub fn overrides(
     object: &mut Relocatable,
+    binding: &Binding,
     fields: Fields,
     parts: &mut Parts,
     generation: u32,
 ) -> Result<Overrides, ImageError> {
     let strange = |what: &str| ImageError::Object(format!("no {what}"));
-    let (_, module) = object.find(MODULE).ok_or_else(|| strange(MODULE))?;
+    let (index, module) = object.find(MODULE).ok_or_else(|| strange(MODULE))?;
     let at = |field: u64| Spot { at: module.at + field, ..module };
-    let mut places = HashMap::new();
+
+    // It describes what is here, used or not: where the first function is, say.
+    let end = module.at + object.symbols[index].size;
+    let relocs = object.sections[module.section].relocs.iter();
+    let relocs = relocs.filter(|reloc| (module.at..end).contains(&reloc.at));
+    let mut places: HashMap<Spot, Place> = relocs
+        .filter_map(|reloc| {
+            let spot = object.symbols.get(reloc.symbol)?.spot?;
+            let spot = Spot { at: spot.at.checked_add_signed(reloc.add)?, ..spot };
+            Some((Spot { at: reloc.at, ..module }, Place::Own(spot)))
+        })
+        .collect();
 
     // The loader refuses a name that it has seen.
     let name = format!("patch {generation}");
@@ -46,6 +58,16 @@ pub fn overrides(
     for slice in [fields.ptab, fields.pkghashes, fields.modulehashes] {
         write(object, at(slice + 8), 0);
         write(object, at(slice + 16), 0);
+    }
+
+    // Where all packages were initialised there is nothing to do; and asking whether one was that is just being
+    // initialised would end the process.
+    let is_new = |(index, symbol): (usize, &Symbol)| {
+        symbol.name.ends_with("..inittask") && matches!(binding.place(index), Some(Place::Own(_)))
+    };
+    if !object.symbols.iter().enumerate().any(is_new) {
+        write(object, at(fields.inittasks + 8), 0);
+        write(object, at(fields.inittasks + 16), 0);
     }
 
     // The end of the last function was noted down before that function, which registers the module, got its code. The

@@ -60,7 +60,7 @@ impl Service {
 
     /// Its process, as its agent says.
     pub fn hello(&mut self) -> u32 {
-        let hello = self.session.hello().unwrap();
+        let hello = self.session.hello(DEADLINE).unwrap();
         assert!(hello.alone && hello.writable && hello.go.starts_with("go1."), "{hello:?}");
         assert_eq!(hello.pid, self.group.id() as u32);
         hello.pid

@@ -154,5 +154,15 @@ func New(a int) Shape {
 	return sq{a}
 }
 
-func Describe(s Shape) string { return fmt.Sprintf("lib VERSION area=%d made=%d", s.Area(), made) }
+// Twice is called through a closure, with a shape that main does not have.
+func Twice[T any](x T) string { return fmt.Sprintf("%v%v VERSION", x, x) }
+
+func twice() func(uint8) string { return func(x uint8) string { return Twice(x) + " closed VERSION" } }
+
+var held = twice()
+
+func Describe(s Shape) (text string) {
+	defer func() { text += " " + held(1) }()
+	return fmt.Sprintf("lib VERSION area=%d made=%d", s.Area(), made)
+}
 "#;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::super::agent;
 use super::super::object::Object;
+use super::super::{agent, keep};
 use super::source::{self, Version};
 
 /// Flags of the compiler that are for other ways to build, with their values if they have any.
@@ -74,11 +74,11 @@ impl Toolchain {
         let mut packages =
             vec![("example.com/app/lib".to_owned(), self.compile_library(&source::library(version.library)))];
         if with_main {
-            let keep =
-                super::super::keep::text(["example.com/app/lib"].into_iter(), super::IN_LIBRARY.into_iter());
+            let names = keep::names(&packages, &super::IN_LIBRARY.map(str::to_owned));
+            let text = keep::text(["example.com/app/lib"].into_iter(), names.iter().map(String::as_str));
             let agent = self.dir.path().join("zz_hotwatch_agent.go");
             let files =
-                [self.write("main.go", &source::main(version.main)), agent, self.write("keep.go", &keep)];
+                [self.write("main.go", &source::main(version.main)), agent, self.write("keep.go", &text)];
             packages.insert(0, ("main".to_owned(), self.run(0, "main.a", &files)));
         }
         packages
