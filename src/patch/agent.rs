@@ -33,3 +33,28 @@ pub fn overlay(main: &Path, into: &Path) -> io::Result<PathBuf> {
     fs::write(&overlay, replaced.to_string())?;
     Ok(overlay)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn its_own_tests_pass() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/patch/agent");
+        for what in ["vet", "test"] {
+            let output = Command::new("go").args([what, "./..."]).current_dir(&dir).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+        }
+    }
+
+    #[test]
+    fn the_overlay_adds_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let overlay = overlay(Path::new("/src/my \"app\""), dir.path()).unwrap();
+        let overlay: serde_json::Value = serde_json::from_slice(&fs::read(overlay).unwrap()).unwrap();
+        let added = overlay["Replace"]["/src/my \"app\"/zz_hotwatch_agent.go"].as_str().unwrap();
+        assert_eq!(fs::read_to_string(added).unwrap(), TEXT);
+    }
+}

@@ -15,8 +15,10 @@ mod relocatable;
 use std::collections::HashSet;
 
 use super::generations::{Code, Function, Linked, Loaded, Trampoline};
+use super::host::Nature;
 use bind::{Binding, Place};
 use fixes::Fixes;
+use generated::{Parts, Registry};
 use layout::Layout;
 pub use relocatable::Relocatable;
 
@@ -67,7 +69,14 @@ pub fn build(
     }
     let binding = Binding::new(&object, loaded, changed);
     code::name_calls(&mut object, &binding, changed);
-    let mut parts = generated::Parts::new(&object, &binding, loaded, changed);
+    let known = |name: &&String| loaded.find(name).is_some_and(|(_, nature)| nature == Nature::Function);
+    let mut counted: Vec<String> = changed.iter().filter(known).cloned().collect();
+    counted.sort_unstable();
+    let last = loaded
+        .find("runtime.lastmoduledatap")
+        .ok_or_else(|| ImageError::Missing(vec!["runtime.lastmoduledatap".to_owned()]))?;
+    let registry = Registry { last: last.0, next: loaded.host().fields().next };
+    let mut parts = Parts::new(&object, &binding, &counted, registry);
     let overrides = module::overrides(&mut object, &binding, loaded.host().fields(), &mut parts, generation)?;
     let fixes = Fixes::of(&mut object, &binding, &mut parts, &overrides)?;
     let sections = parts.finish(std::mem::take(&mut object.sections));
@@ -110,3 +119,6 @@ pub fn build(
         .collect();
     Ok(Image { bytes, linked })
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,11 @@ impl Binding {
     pub fn new(object: &Relocatable, loaded: &Loaded, changed: &HashSet<String>) -> Binding {
         let places: Vec<_> =
             object.symbols.iter().map(|symbol| place(object, symbol, loaded, changed)).collect();
+        Binding::of(object, places)
+    }
+
+    /// Where the symbols of `object` lead if that is `places`, one for each.
+    pub fn of(object: &Relocatable, places: Vec<Option<Place>>) -> Binding {
         let mut idle = Vec::new();
         for (symbol, place) in object.symbols.iter().zip(&places) {
             if let (Some(spot), Some(Place::At(_))) = (symbol.spot, place) {

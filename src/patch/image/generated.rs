@@ -1,10 +1,8 @@
 //! The parts of a library that are made here: ways to what is far away, the counting entries of changed functions,
 //! and the code that registers the library with the runtime as soon as it is loaded. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use super::super::generations::Loaded;
-use super::super::host::Nature;
 use super::bind::{Binding, Place};
 use super::relocatable::{Relocatable, Section, Spot, Use};
 
@@ -19,6 +17,15 @@ const WORD: u64 = 8;
 
 /// The length of the dynamic linker's table.
 pub const DYNAMIC: u64 = 16 * 11;
+
+/// How the runtime knows its modules.
+#[derive(Debug, Clone, Copy)]
+pub struct Registry {
+    /// The address of its variable that names the module loaded last.
+    pub last: u64,
+    /// Where in a module's description the next one is named.
+    pub next: u64,
+}
 
 /// A way into a changed function.
 #[derive(Debug, Clone)]
@@ -47,22 +54,14 @@ pub struct Parts {
     entries: Vec<Entry>,
     by_body: HashMap<Spot, u64>,
     name: Vec<u8>,
-    /// The runtime's variable that names the module loaded last.
-    last_module: u64,
-    /// Where the runtime's modules name the next one.
-    next: u64,
+    registry: Registry,
 }
 
 impl Parts {
-    /// Entries for the functions in `changed` that the service has.
-    pub fn new(object: &Relocatable, binding: &Binding, loaded: &Loaded, changed: &HashSet<String>) -> Parts {
-        let mut known: Vec<&String> = changed
+    /// Entries for the functions in `counted`. The library is to be registered as `registry` says.
+    pub fn new(object: &Relocatable, binding: &Binding, counted: &[String], registry: Registry) -> Parts {
+        let entries: Vec<Entry> = counted
             .iter()
-            .filter(|name| loaded.find(name).is_some_and(|(_, nature)| nature == Nature::Function))
-            .collect();
-        known.sort_unstable();
-        let entries: Vec<Entry> = known
-            .into_iter()
             .filter_map(|name| match binding.place(object.find(name)?.0)? {
                 Place::Own(body) => Some(Entry { function: name.clone(), body }),
                 Place::At(_) => None,
@@ -76,8 +75,7 @@ impl Parts {
             by_body: entries.iter().enumerate().map(number).collect(),
             entries,
             name: Vec::new(),
-            last_module: loaded.find("runtime.lastmoduledatap").map_or(0, |(address, _)| address),
-            next: loaded.host().fields().next,
+            registry,
         }
     }
 
@@ -165,11 +163,11 @@ impl Parts {
     /// the next, and this one is last.
     fn registration(&self) -> Vec<u8> {
         let mut code = vec![0x48, 0xb8]; // movabs $runtime.lastmoduledatap, %rax
-        code.extend(self.last_module.to_le_bytes());
+        code.extend(self.registry.last.to_le_bytes());
         code.extend([0x48, 0x8b, 0x08]); // mov (%rax), %rcx
         code.extend([0x48, 0x8d, 0x15, 0, 0, 0, 0]); // lea module(%rip), %rdx
         code.extend([0x48, 0x89, 0x91]); // mov %rdx, next(%rcx)
-        code.extend((self.next as u32).to_le_bytes());
+        code.extend((self.registry.next as u32).to_le_bytes());
         code.extend([0x48, 0x89, 0x10, 0xc3]); // mov %rdx, (%rax); ret
         code
     }

@@ -125,13 +125,18 @@ impl Relocatable {
             let local = symbol.is_local() && own.is_none() && !closure;
             symbols.push(Symbol { name: name.to_owned(), local, spot, size: symbol.size(), function });
         }
+        Ok(Relocatable::of(sections, symbols))
+    }
+
+    /// An object of these.
+    pub fn of(sections: Vec<Section>, symbols: Vec<Symbol>) -> Relocatable {
         let mut by_name = HashMap::new();
         for (index, symbol) in symbols.iter().enumerate().filter(|(_, symbol)| symbol.spot.is_some()) {
             if !symbol.local || !by_name.contains_key(&symbol.name) {
                 by_name.insert(symbol.name.clone(), index);
             }
         }
-        Ok(Relocatable { sections, symbols, by_name })
+        Relocatable { sections, symbols, by_name }
     }
 
     /// Whether it has `name`.
