@@ -59,7 +59,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         std::env::set_current_dir(dir).map_err(|error| Error::Directory { dir: dir.clone(), error })?;
     }
     match cli.verb.unwrap_or(Verb::Up(Up::default())) {
-        Verb::Up(asked) => up::up(load(&cli.global)?, &asked.debug, &cli.global, signals()?),
+        Verb::Up(asked) => up::up(load(&cli.global)?, &asked, &cli.global, signals()?),
         Verb::Init(init) => init::init(&init, &cli.global),
         Verb::Check => check::check(&cli.global),
         Verb::Why { paths } => why::why(&paths, &cli.global),

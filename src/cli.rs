@@ -283,6 +283,9 @@ pub struct Up {
     /// Run this service under the debugger dlv, on a port that stays the same over reloads; may be repeated
     #[arg(long, value_name = "SERVICE")]
     pub debug: Vec<String>,
+    /// Apply saves to the running processes of all services where that is safe, as `reload = "patch"` does for one
+    #[arg(long)]
+    pub patch: bool,
 }
 
 /// What `init` writes.

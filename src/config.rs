@@ -46,6 +46,8 @@ pub struct Config {
     pub quiet: Duration,
     /// After a restart, saves are gathered for this long.
     pub cooldown: Duration,
+    /// Whether saves are applied to the processes of all services, whatever their entries say.
+    pub patch_all: bool,
     /// The services, in start order.
     pub services: Vec<Service>,
     /// The names of the services, in the order of the file.
@@ -71,6 +73,8 @@ pub struct Service {
     pub env: BTreeMap<String, String>,
     /// The main package, as the go command takes it in `dir`; `None` when the config does not say.
     pub package: Option<String>,
+    /// Whether saves are applied to its running process where that is safe, and how often; `None` if they restart it.
+    pub patch: Option<Patch>,
     /// Whether binaries that hotwatch builds by itself keep what debuggers need.
     pub debug_info: bool,
     /// Whether it writes to a terminal instead of to pipes.
@@ -97,6 +101,17 @@ pub struct Service {
     pub gitignore: bool,
 }
 
+impl Config {
+    /// The same with saves applied to the processes of all services whose binaries hotwatch builds by itself.
+    pub fn patched(mut self) -> Config {
+        self.patch_all = true;
+        for service in self.services.iter_mut().filter(|service| service.build == Build::Go) {
+            service.patch.get_or_insert_default();
+        }
+        self
+    }
+}
+
 impl Service {
     /// Globs of files that have to be watched beside Go sources.
     pub fn watched_globs(&self) -> impl Iterator<Item = &Globs> {
@@ -114,6 +129,21 @@ pub enum Build {
     Command(Vec<String>),
     /// Not at all: what runs is there already.
     None,
+}
+
+/// How much a process is patched before it is started anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patch {
+    /// How often.
+    pub generations: u32,
+    /// How much memory the patches may take together, in bytes.
+    pub memory: u64,
+}
+
+impl Default for Patch {
+    fn default() -> Patch {
+        Patch { generations: 200, memory: 64_000_000 }
+    }
 }
 
 /// A command that generates files before a build.

@@ -4,13 +4,16 @@ pub mod build;
 mod build_id;
 pub mod command;
 mod diagnostic;
+pub mod export;
 pub mod list;
 pub mod mains;
 mod modules;
 mod run;
 pub mod slots;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,6 +31,63 @@ pub fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
 pub fn flags() -> String {
     let output = Command::new("go").args(["env", "GOFLAGS"]).output();
     output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// What the go command says of how it would build, as far as patches ask for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GoEnv {
+    /// The system that programs are for.
+    pub os: String,
+    /// The processor that programs are for.
+    pub architecture: String,
+    /// Its version, as in `go1.26.1`.
+    pub version: String,
+    /// Where the compiler and the linker are.
+    pub tools: PathBuf,
+    /// Whether C is compiled.
+    pub cgo: bool,
+    /// Whether the C compiler is there.
+    pub has_compiler: bool,
+    /// Flags for each of its commands.
+    pub flags: Vec<String>,
+    /// The file of the workspace, if there is one.
+    pub workspace: Option<PathBuf>,
+}
+
+impl GoEnv {
+    /// Of Go 1.x, x.
+    pub fn minor(&self) -> Option<u32> {
+        let minor = self.version.strip_prefix("go1.")?;
+        let end = minor.find(|c: char| !c.is_ascii_digit()).unwrap_or(minor.len());
+        minor[..end].parse().ok()
+    }
+}
+
+/// Asks the go command in `dir`, with the variables `env` added to the environment.
+///
+/// # Errors
+/// It cannot be run, or answers something else.
+pub fn env(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<GoEnv> {
+    let names = ["GOOS", "GOARCH", "GOVERSION", "GOTOOLDIR", "CGO_ENABLED", "CC", "GOFLAGS", "GOWORK"];
+    let output = Command::new("go").args(["env", "-json"]).args(names).current_dir(dir).envs(env).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    let mut told: BTreeMap<String, String> = serde_json::from_slice(&output.stdout)?;
+    let mut told = |name: &str| told.remove(name).unwrap_or_default();
+    let compiler = told("CC");
+    let compiler = compiler.split_whitespace().next().unwrap_or_default();
+    let path = env.get("PATH").map(Into::into).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    Ok(GoEnv {
+        os: told("GOOS"),
+        architecture: told("GOARCH"),
+        version: told("GOVERSION"),
+        tools: told("GOTOOLDIR").into(),
+        cgo: told("CGO_ENABLED") == "1",
+        has_compiler: Path::new(compiler).is_absolute() || find(compiler, &path).is_some(),
+        flags: told("GOFLAGS").split_whitespace().map(str::to_owned).collect(),
+        workspace: Some(told("GOWORK")).filter(|file| !file.is_empty() && file != "off").map(PathBuf::from),
+    })
 }
 
 /// What the go command at `go` says of its version, as in `go1.26.1 linux/amd64`.

@@ -30,7 +30,6 @@ mod plan;
 // Means: each owns one outside tool.
 mod debugger;
 mod go;
-#[allow(dead_code)]
 mod patch;
 mod proxy;
 

@@ -9,7 +9,8 @@ pub mod terminal;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use crate::record::{Diagnostic, Event, Failure, Level, Record, Rung, Split, Tell, Told};
+use crate::plan;
+use crate::record::{Diagnostic, Event, Failure, Level, PatchSplit, Record, Rung, Split, Tell, Told};
 
 /// One way of showing records.
 pub trait View: Send {
@@ -97,7 +98,7 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
         Event::Started { pid } => (Tone::Quiet, format!("started, PID {pid}")),
         Event::Ready { ms, .. } => (Tone::Good, format!("ready after {}", duration(*ms))),
         Event::Verdict { rung: Rung::Nothing, reason } => (Tone::Quiet, reason.clone()),
-        Event::Verdict { rung: Rung::Restart, reason } => (Tone::Reload, reason.clone()),
+        Event::Verdict { rung: Rung::Patch | Rung::Restart, reason } => (Tone::Reload, reason.clone()),
         Event::Building => (Tone::Quiet, "building".to_owned()),
         Event::StillBuilding { ms } => (Tone::Quiet, format!("still building after {}", duration(*ms))),
         Event::Build { ok: true, ms, .. } => (Tone::Quiet, format!("built in {}", duration(*ms))),
@@ -108,6 +109,21 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
         }
         Event::Restarted { old_pid: None, pid, ms, split } => {
             (Tone::Reload, format!("running again after {}, PID {pid} ({})", duration(*ms), parts(split)))
+        }
+        Event::Patched { pid, generation, functions, stale_goroutines, ms, split, .. } => {
+            let old = match stale_goroutines {
+                0 => String::new(),
+                1 => "; 1 goroutine is still in an older version of them".to_owned(),
+                count => format!("; {count} goroutines are still in an older version of them"),
+            };
+            let functions: Vec<String> = functions.iter().map(|name| format!("`{name}`")).collect();
+            let words = format!(
+                "patched {} in {}, PID {pid}, generation {generation} ({}){old}",
+                plan::list(&functions).replace("more files", "more"),
+                duration(*ms),
+                patch_parts(split)
+            );
+            (Tone::Reload, words)
         }
         Event::Exited { pid, code: Some(code), .. } => {
             (Tone::Bad, format!("PID {pid} exited with code {code}"))
@@ -157,8 +173,23 @@ fn parts(split: &Split) -> String {
         ("start", split.start_ms),
         ("ready", split.ready_ms),
     ];
+    told(&parts)
+}
+
+fn told(parts: &[(&str, u64)]) -> String {
     let shown = parts.iter().filter(|(_, ms)| *ms > 0).map(|(name, ms)| format!("{name} {}", duration(*ms)));
     shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Where the time of a patch went, with what took none left out.
+fn patch_parts(split: &PatchSplit) -> String {
+    let parts = [
+        ("gather", split.gather_ms),
+        ("compile", split.compile_ms),
+        ("link", split.link_ms),
+        ("load", split.load_ms),
+    ];
+    told(&parts)
 }
 
 /// Milliseconds as people read them.

@@ -3,6 +3,8 @@
 
 pub mod agent;
 mod bytes;
+mod capture;
+pub mod compile;
 mod elf;
 mod flip;
 pub mod generations;
@@ -13,8 +15,15 @@ pub mod keep;
 pub mod link;
 mod mangle;
 pub mod object;
+mod outline;
+pub mod patcher;
+pub mod recipe;
 pub mod session;
+mod signature;
+pub mod sources;
 mod stub;
+mod tool;
+mod verdict;
 
 #[cfg(test)]
 mod tests;

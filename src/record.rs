@@ -62,6 +62,21 @@ pub enum Event {
         #[serde(flatten)]
         split: Split,
     },
+    /// The process runs the new code of these functions, so many milliseconds after the first file event of the save.
+    Patched {
+        pid: i32,
+        /// How often the process was patched, this time included.
+        generation: u32,
+        /// Each later call of these runs the new code.
+        functions: Vec<String>,
+        /// How it was linked: `direct`.
+        link: &'static str,
+        /// How many goroutines go on in an older version of them.
+        stale_goroutines: u64,
+        ms: u64,
+        #[serde(flatten)]
+        split: PatchSplit,
+    },
     /// The process has stayed up for long enough to count as good: what ran before it is given up.
     Good { pid: i32 },
     /// What was started for a save started badly, so what ran before it runs on as the process `pid`. With a held
@@ -145,12 +160,27 @@ pub struct Split {
     pub ready_ms: u64,
 }
 
+/// Where the time of a patch went, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchSplit {
+    /// For the save to be complete.
+    pub gather_ms: u64,
+    /// To compile, and to compare.
+    pub compile_ms: u64,
+    /// To link.
+    pub link_ms: u64,
+    /// To load it, and to switch to it.
+    pub load_ms: u64,
+}
+
 /// How a save reaches the running service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rung {
     /// Not at all: nothing that runs would differ.
     Nothing,
+    /// Changed functions are loaded into the running process.
+    Patch,
     /// Build, stop, start.
     Restart,
 }

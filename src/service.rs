@@ -4,7 +4,9 @@
 mod awaited;
 mod health;
 mod lean;
+mod orders;
 mod output;
+mod patches;
 mod place;
 mod port;
 mod protocol;
@@ -19,13 +21,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use crate::config;
-use crate::go::build::{Build, Made, Order, Progress};
-use crate::go::command;
+use crate::go::build::{Build, Made};
 use crate::go::slots::Slots;
 use crate::name::Name;
+use crate::patch::patcher::Outcome;
 use crate::record::{Failure, Level, Tell};
 
 use lean::Lean;
+use patches::Patches;
 use place::Place;
 use port::{Given, Port};
 pub use protocol::{Ask, Changed, Input, Renewal, Report};
@@ -93,6 +96,7 @@ impl Service {
             report: Box::new(report),
             build: None,
             lean: Lean::default(),
+            patches: Patches::new(&surroundings.cache),
             port: None,
             processes: BTreeMap::new(),
             place: Place::new(surroundings.cache.clone(), config.name.as_str().to_owned()),
@@ -148,6 +152,7 @@ struct Actor {
     report: Box<dyn Fn(Report) + Send>,
     build: Option<Build>,
     lean: Lean,
+    patches: Patches,
     /// The port that is held for it, if one is.
     port: Option<Port>,
     /// Its processes by their ids; several only behind a held port.
@@ -228,14 +233,22 @@ impl Actor {
                 self.machine.retime(timing(&config, self.surroundings.cooldown));
                 // Another package, or other flags.
                 self.lean.forget();
+                self.patches.forget_recipe();
                 self.config = (*config).clone();
                 Input::Reconfigured { config, how, since }
             }
-            Input::Exited { pid, .. } | Input::Ready { pid } => {
+            Input::Exited { pid, .. } => {
                 self.processes.get_mut(&pid).into_iter().for_each(Running::end_probe);
                 input
             }
+            Input::Ready { pid } => {
+                self.processes.get_mut(&pid).into_iter().for_each(Running::end_probe);
+                let tell = &self.surroundings.tell;
+                self.patches.begin(pid, &self.config, &self.place.binary(), &self.inputs, tell);
+                input
+            }
             Input::Gone { pid } => {
+                self.patches.end(pid);
                 self.processes.remove(&pid).into_iter().for_each(Running::finish);
                 self.port.iter().for_each(|port| port.close(pid));
                 input
@@ -258,6 +271,11 @@ impl Actor {
     fn perform(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Build => self.start_build(),
+            Effect::Patch => {
+                if !self.patches.patch() {
+                    return Some(Input::Patched(Outcome::Unseen));
+                }
+            }
             Effect::CancelBuild => {
                 self.cancelled = true;
                 self.build.iter().for_each(Build::cancel);
@@ -313,71 +331,6 @@ impl Actor {
         None
     }
 
-    fn start_build(&mut self) {
-        self.place.next_build();
-        self.cancelled = false;
-        let (out, temp) = self.place.build_paths();
-        let lean = self.lean.begin_build();
-        let step = |&number: &usize| Some((number, self.config.pre_build.get(number)?.run.clone()));
-        let order = Order {
-            steps: self.steps.iter().filter_map(step).collect(),
-            command: command::build(&self.config, self.goflags(), self.is_debugged(), lean),
-            makes_binary: self.config.run.iter().any(|word| word.contains("{out}")),
-            dir: self.config.dir.clone(),
-            env: command::environment(&self.config, |name| std::env::var_os(name).is_some()),
-            out,
-            running: (!self.processes.is_empty()).then(|| self.lean.twin().unwrap_or(self.place.binary())),
-            temp,
-            rank: self.surroundings.rank,
-        };
-        let inputs = self.inputs.clone();
-        let tell = move |progress| {
-            // The actor outlives its builds, but not by much.
-            let _ = inputs.send(match progress {
-                Progress::Begun => Input::Building,
-                Progress::Generated(step) => Input::Fed { step },
-                Progress::Ended(result) => Input::Ended(result),
-            });
-        };
-        self.build = Some(Build::start(order, &self.surroundings.slots, tell));
-    }
-
-    /// Compiles in the background what makes later builds faster, if that was not done yet.
-    fn prepare(&mut self) {
-        if !self.lean.is_untried() {
-            return;
-        }
-        let Some(words) = command::prepare(&self.config, self.goflags(), self.is_debugged()) else { return };
-        let (out, temp) = self.place.background_paths();
-        let order = Order {
-            steps: Vec::new(),
-            command: Some(words),
-            makes_binary: true,
-            dir: self.config.dir.clone(),
-            env: command::environment(&self.config, |name| std::env::var_os(name).is_some()),
-            out: out.clone(),
-            running: None,
-            temp,
-            rank: self.surroundings.rank,
-        };
-        let inputs = self.inputs.clone();
-        let tell = move |progress| {
-            if let Progress::Ended(result) = progress {
-                // The actor outlives its builds, but not by much.
-                let _ = inputs.send(Input::Prepared(result.is_ok()));
-            }
-        };
-        self.lean.begin(Build::start(order, &self.surroundings.background, tell), out);
-    }
-
-    fn goflags(&self) -> &str {
-        self.config.env.get("GOFLAGS").unwrap_or(&self.surroundings.goflags)
-    }
-
-    fn is_debugged(&self) -> bool {
-        self.surroundings.debugger.is_some()
-    }
-
     fn start_process(&mut self, launch: Launch) -> Result<i32, String> {
         // Before anything else that may fail: whatever is started next counts on it.
         let mut settings = self.place.prepare(launch, &self.config)?.clone();
@@ -393,8 +346,10 @@ impl Actor {
             settings.listen_on(address.port());
         }
         let Surroundings { debugger, tell, .. } = &self.surroundings;
-        let process = Running::start(&settings, given, &binary, *debugger, tell, &self.inputs)?;
+        let agent = self.patches.agent();
+        let process = Running::start(&settings, given, &binary, *debugger, agent, tell, &self.inputs)?;
         let pid = process.pid();
+        self.patches.started(pid);
         self.processes.insert(pid, process);
         Ok(pid)
     }

@@ -64,6 +64,10 @@ pub struct Service {
     pub started: Option<SystemTime>,
     /// How often a process followed another.
     pub restarts: u64,
+    /// How often its process was patched.
+    pub generations: u32,
+    /// How many functions were replaced then, counted each time.
+    pub patched: u64,
     /// How long its last build took, in milliseconds; none has ended yet if it is not there.
     pub last_build_ms: Option<u64>,
     /// Whether that build succeeded.
@@ -124,6 +128,8 @@ impl Service {
             port,
             started: None,
             restarts: 0,
+            generations: 0,
+            patched: 0,
             last_build_ms: None,
             last_build_ok: None,
             failure: None,
@@ -199,6 +205,7 @@ impl Service {
                 self.restarts += u64::from(std::mem::replace(&mut self.ran, true));
                 self.standby = self.pid.zip(self.started);
                 (self.pid, self.started, self.built) = (Some(*pid), Some(at), None);
+                (self.generations, self.patched) = (0, 0);
                 self.becomes(State::Starting, at);
             }
             Event::Ready { .. } => {
@@ -208,6 +215,12 @@ impl Service {
             Event::Restarted { old_pid, pid, ms, split } => {
                 let restarted = Outcome::Restarted { old_pid: *old_pid, pid: *pid, split: *split };
                 return Some(self.reload(at, *ms, restarted));
+            }
+            Event::Patched { generation, functions, ms, .. } => {
+                (self.generations, self.failure) = (*generation, None);
+                self.patched += functions.len() as u64;
+                let patched = Outcome::Patched { generation: *generation, functions: functions.clone() };
+                return Some(self.reload(at, *ms, patched));
             }
             Event::Exited { code, signal, .. } => {
                 self.failure = Some(match (code, signal) {

@@ -17,6 +17,7 @@ mod init;
 mod input;
 mod limits;
 mod logs;
+mod patch;
 mod real;
 mod reload;
 mod rounds;

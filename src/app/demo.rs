@@ -12,7 +12,7 @@ use hotwatch_platform::port;
 use hotwatch_platform::signal::Blocked;
 
 use super::up;
-use crate::cli::Global;
+use crate::cli::{Global, Up};
 use crate::config::{self, Config, FILE_NAME};
 use crate::error::Error;
 
@@ -38,7 +38,7 @@ pub fn demo(dir: Option<PathBuf>, global: &Global, signals: Blocked) -> Result<E
     // In /tmp its logs could meet those of a real backend.
     config.log_dir = dir.join("log");
     introduce(&config, temporary.is_some());
-    up::up(config, &[], global, signals)
+    up::up(config, &Up::default(), global, signals)
 }
 
 fn unpack(dir: &Path) -> Result<Config, Error> {

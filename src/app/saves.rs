@@ -52,6 +52,8 @@ pub struct Saves {
     listed: Vec<Listed>,
     /// The services' directories.
     dirs: Vec<PathBuf>,
+    /// Services to whose processes saves are applied.
+    patched: BTreeSet<usize>,
     /// Files of the configuration.
     config_files: Vec<PathBuf>,
     /// Whether the user wants saves to wait.
@@ -99,6 +101,7 @@ impl Saves {
             unlistable: BTreeSet::new(),
             listed: Vec::new(),
             dirs: config.services.iter().map(|service| service.dir.clone()).collect(),
+            patched: patched(config),
             config_files: config.files.clone(),
             paused: false,
             resumed: None,
@@ -132,6 +135,7 @@ impl Saves {
         self.repositories = repositories(new);
         (self.uncovered, self.listed) = (None, Vec::new());
         self.dirs = new.services.iter().map(|service| service.dir.clone()).collect();
+        self.patched = patched(new);
         self.config_files.clone_from(&new.files);
         // By the watcher before this one; all it had not told is read anew.
         self.unheard = 0;
@@ -291,7 +295,8 @@ impl Saves {
                     service.send(Input::Generated { digest, since });
                     return;
                 }
-                verdict(Rung::Restart, format!("{names} changed"));
+                let rung = if self.patched.contains(&one.service) { Rung::Patch } else { Rung::Restart };
+                verdict(rung, format!("{names} changed"));
                 let changed = Changed { digest, since: begun, settled: true, restart };
                 service.send(Input::Changed(changed));
             }
@@ -345,6 +350,11 @@ impl Saves {
             }
         }
     }
+}
+
+fn patched(config: &Config) -> BTreeSet<usize> {
+    let services = config.services.iter().enumerate();
+    services.filter(|(_, service)| service.patch.is_some()).map(|(index, _)| index).collect()
 }
 
 fn repositories(config: &Config) -> BTreeSet<Repository> {

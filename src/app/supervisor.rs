@@ -198,6 +198,7 @@ impl Supervisor {
     fn reconfigure(&mut self, since: Instant) {
         let Some(file) = self.config.files.last() else { return };
         let new = match config::load(file, &|name| std::env::var(name).ok()) {
+            Ok(new) if self.config.patch_all => new.patched(),
             Ok(new) => new,
             Err(error) => {
                 let message = format!("{error}; everything goes on as before until that is mended");

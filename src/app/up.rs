@@ -23,7 +23,7 @@ use super::saves::Saves;
 use super::supervisor::{Ending, Event, Supervisor};
 use super::{check, colored, console};
 use crate::classify::is_go_source;
-use crate::cli::Global;
+use crate::cli::{self, Global};
 use crate::config::{self, Config, Globs};
 use crate::control::{Hub, Place, Server};
 use crate::error::Error;
@@ -41,13 +41,14 @@ use crate::watch::{Root, Summary, Told, Watch, Watched};
 /// How long the end waits for the last records to be shown.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Runs `config`, the services that `debug` names under a debugger, until a signal ends it.
-pub fn up(config: Config, debug: &[String], global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
+/// Runs `config` as it is `asked`, until a signal ends it.
+pub fn up(config: Config, asked: &cli::Up, global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
+    let config = if asked.patch { config.patched() } else { config };
     reserve_descriptors().map_err(Error::io("open `/dev/null`"))?;
     if config.services.iter().any(|service| service.proxy.is_some()) {
         raise_descriptor_limit();
     }
-    let debugged = debug::debugged(&config, debug)?;
+    let debugged = debug::debugged(&config, &asked.debug)?;
     let (events, heard) = unbounded();
     let on_signal = events.clone();
     let keyboard = console::keyboard(global).map_err(Error::io("open a pipe"))?;

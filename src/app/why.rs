@@ -82,6 +82,12 @@ fn reason(config: &Config, plan: &Plan, service: usize, path: &Path, part: Part)
         (part.program && !plan.graph().knows(service), "every Go source in its directory counts"),
         (part.program, "it is built in"),
     ];
+    let by_hand = !(part.included || part.feeds || part.generated || part.is_module_file);
+    let is_source = part.program && by_hand && path.extension().is_some_and(|extension| extension == "go");
+    if is_source && config.services[service].patch.is_some() {
+        let reason = "it is built in; what is safe to change is changed while it runs, the rest restarts";
+        return (Rung::Patch, reason.to_owned());
+    }
     if let Some((_, reason)) = reasons.iter().find(|(holds, _)| *holds) {
         return (Rung::Restart, (*reason).to_owned());
     }
@@ -119,6 +125,7 @@ fn table(shown: &str, answers: &[Answer<'_>]) -> String {
     for answer in led.into_iter().chain(nothing) {
         let rung = match answer.rung {
             Rung::Nothing => "nothing",
+            Rung::Patch => "patch  ",
             Rung::Restart => "restart",
         };
         let (service, reason) = (answer.service, &answer.reason);

@@ -57,6 +57,8 @@ pub struct Service {
     pub watch: Watch,
     #[serde(default)]
     pub reload: Reload,
+    #[serde(default)]
+    pub patch: Patch,
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,11 +141,19 @@ pub struct Watch {
     pub gitignore: Option<bool>,
 }
 
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reload {
     #[default]
     Restart,
+    Patch,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    pub generations: Option<u32>,
+    pub memory: Option<toml::Spanned<String>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hotwatch_platform::process::Signal;
 
-use super::{Build, Config, ConfigError, Globs, Patterns, Service, Step, env, file, size};
+use super::{Build, Config, ConfigError, Globs, Patch, Patterns, Service, Step, env, file, size};
 use crate::name::Name;
 
 /// What to write where a parser's words do not say it.
@@ -95,6 +95,7 @@ impl Source<'_> {
         Ok(Config {
             files,
             log_dir: parsed.log_dir.map_or_else(|| PathBuf::from("/tmp"), |dir| root.join(dir)),
+            patch_all: false,
             log_size: self.log_size(parsed.log_size.as_ref())?,
             log_keep: self.log_keep(parsed.log_keep.as_ref())?,
             log_strip: matches!(parsed.log_ansi, file::Ansi::Strip),
@@ -220,7 +221,6 @@ impl Source<'_> {
         root: &Path,
         variables: &BTreeMap<String, String>,
     ) -> Result<Service, ConfigError> {
-        let file::Reload::Restart = parsed.reload;
         let (dir, place) = match &parsed.dir {
             Some(dir) => (dir.get_ref().as_str(), dir.span().start),
             None => (".", parsed.name.span().start),
@@ -249,6 +249,7 @@ impl Source<'_> {
             args: parsed.args.clone(),
             env,
             package: parsed.package.as_ref().map(|package| package.get_ref().clone()),
+            patch: self.patch(parsed)?,
             debug_info: parsed.debug_info,
             pty: parsed.pty,
             pre_build: self.steps(&parsed.pre_build)?,
@@ -264,6 +265,16 @@ impl Source<'_> {
             gitignore: parsed.watch.gitignore.unwrap_or(true),
             name,
         })
+    }
+
+    fn patch(&self, parsed: &file::Service) -> Result<Option<Patch>, ConfigError> {
+        let default = Patch::default();
+        let memory = match &parsed.patch.memory {
+            Some(text) => size::parse(text.get_ref()).map_err(|message| self.at(text, message))?,
+            None => default.memory,
+        };
+        let generations = parsed.patch.generations.unwrap_or(default.generations);
+        Ok((parsed.reload == file::Reload::Patch).then_some(Patch { generations, memory }))
     }
 
     fn build(&self, parsed: &file::Service) -> Result<Build, ConfigError> {

@@ -39,8 +39,6 @@ pub struct Code {
 /// A patch as it can be loaded.
 #[derive(Debug, Clone)]
 pub struct Linked {
-    /// Its number, from 1.
-    pub generation: u32,
     /// The shared library.
     pub library: std::path::PathBuf,
     /// The functions that other code can come to, by name.
@@ -86,12 +84,15 @@ pub struct Loaded {
     generations: Vec<Generation>,
     /// What was written over functions' first bytes, by their address.
     entries: HashMap<u64, [u8; ENTRY]>,
+    /// Functions whose newest version has taken the name only: older code means the older one. By name, the number of
+    /// the generation from which on it counts.
+    renamed: HashMap<String, usize>,
 }
 
 impl Loaded {
     /// Nothing but the executable.
     pub fn new(host: Host) -> Loaded {
-        Loaded { host, generations: Vec::new(), entries: HashMap::new() }
+        Loaded { host, generations: Vec::new(), entries: HashMap::new(), renamed: HashMap::new() }
     }
 
     /// The executable.
@@ -104,8 +105,11 @@ impl Loaded {
         &self.generations
     }
 
-    /// Notes that `linked` was loaded at `base`, and that `jumps` were written.
-    pub fn add(&mut self, linked: Linked, base: u64, jumps: &[Jump]) {
+    /// Notes that `linked` was loaded at `base`, and that `jumps` were written. Its functions `renamed` have taken the
+    /// place of those of the same name for what is linked from now on, but not for what was linked before.
+    pub fn add(&mut self, linked: Linked, base: u64, jumps: &[Jump], renamed: impl Iterator<Item = String>) {
+        let number = self.generations.len();
+        self.renamed.extend(renamed.map(|name| (name, number)));
         for jump in jumps {
             self.entries.insert(jump.old, jump.code(base));
         }
@@ -114,24 +118,35 @@ impl Loaded {
 
     /// Where `name` stood first, and what it is. Calls that go there come to the newest version.
     pub fn find(&self, name: &str) -> Option<(u64, Nature)> {
-        if let Some(known) = self.host.find(name) {
+        let (in_host, generations) = self.meant(name);
+        if let Some(known) = in_host.then(|| self.host.find(name)).flatten() {
             return Some((known.address, known.nature));
         }
-        self.generations.iter().find_map(|Generation { base, linked }| {
+        generations.iter().find_map(|Generation { base, linked }| {
             let function =
                 linked.functions.get(name).map(|function| (base + function.offset, Nature::Function));
             function.or_else(|| linked.data.get(name).map(|offset| (base + offset, Nature::Data)))
         })
     }
 
+    /// Where `name` is to be looked for: whether in the host, and in which generations.
+    fn meant(&self, name: &str) -> (bool, &[Generation]) {
+        match self.renamed.get(name) {
+            Some(&number) => (false, &self.generations[number..]),
+            None => (true, &self.generations),
+        }
+    }
+
     /// All places where the function `name` stands, oldest first.
     pub fn copies(&self, name: &str) -> Vec<Copy> {
         let mut copies = Vec::new();
-        if let Some(known) = self.host.find(name).filter(|known| known.nature == Nature::Function) {
+        let (in_host, generations) = self.meant(name);
+        let known = in_host.then(|| self.host.find(name)).flatten();
+        if let Some(known) = known.filter(|known| known.nature == Nature::Function) {
             let code = self.host.bytes(known.address, known.size.max(ENTRY as u64)).unwrap_or_default();
             copies.push(Copy { address: known.address, code, size: known.size as usize });
         }
-        for Generation { base, linked } in &self.generations {
+        for Generation { base, linked } in generations {
             if let Some(function) = linked.functions.get(name) {
                 let start = (function.offset - linked.code.offset) as usize;
                 let size = function.size as usize;

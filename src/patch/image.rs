@@ -29,13 +29,13 @@ pub enum ImageError {
     #[error("the Go linker left an object that is not understood: {0}")]
     Object(String),
     /// The service has not got what is referred to; its linker had no use for it.
-    #[error("the running service lacks {}: restart it", list(.0))]
+    #[error("the running service lacks {}", list(.0))]
     Missing(Vec<String>),
     /// Changed functions that the linker has left out.
-    #[error("the Go linker left out {}: restart the service", list(.0))]
+    #[error("the Go linker left out {}", list(.0))]
     Dropped(Vec<String>),
     /// A reference of a kind that is not supported.
-    #[error("cannot redirect what refers to `{0}`: restart the service")]
+    #[error("cannot redirect what refers to `{0}`")]
     Reference(String),
 }
 
@@ -87,7 +87,6 @@ pub fn build(
     let code = Code { offset: start, bytes: bytes[start as usize..end as usize].to_vec() };
 
     let mut linked = Linked {
-        generation,
         library: std::path::PathBuf::new(),
         functions: std::collections::BTreeMap::new(),
         trampolines: Vec::new(),

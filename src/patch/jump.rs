@@ -16,20 +16,16 @@ const PADDING: u8 = 0xcc;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JumpError {
     /// Another function may begin before the jump ends.
-    #[error("`{0}` is too short to be redirected: restart the service")]
+    #[error("`{0}` is too short to be redirected")]
     Short(String),
     /// Something branches to between the first bytes.
-    #[error(
-        "`{0}` has a loop that begins with its first bytes, and cannot be redirected: restart the service"
-    )]
+    #[error("`{0}` has a loop that begins with its first bytes, and cannot be redirected")]
     Branch(String),
     /// A call returns to between the first bytes.
-    #[error(
-        "`{0}` calls another function with its first bytes, and cannot be redirected: restart the service"
-    )]
+    #[error("`{0}` calls another function with its first bytes, and cannot be redirected")]
     Call(String),
     /// Its instructions are not understood.
-    #[error("`{0}` begins with unknown instructions, and cannot be redirected: restart the service")]
+    #[error("`{0}` begins with unknown instructions, and cannot be redirected")]
     Unknown(String),
 }
 

@@ -13,6 +13,7 @@ use super::keep;
 use super::mangle::mangled;
 use super::object::{Object, ObjectError};
 use super::{flip, stub};
+use crate::go::export::Run;
 
 /// The package that every program begins with.
 pub const MAIN: &str = "main";
@@ -21,7 +22,7 @@ pub const MAIN: &str = "main";
 const ADDED: [&str; 2] = ["runtime", "runtime/cgo"];
 
 /// What is to be linked.
-#[derive(Debug)]
+#[derive(Clone, Copy)]
 pub struct Order<'a> {
     /// Where the compiler and the linker are: `go env GOTOOLDIR`.
     pub tools: &'a Path,
@@ -34,6 +35,8 @@ pub struct Order<'a> {
     pub packages: &'a [(String, Object)],
     /// The functions that changed or are new, as symbols are named.
     pub changed: &'a [String],
+    /// Runs the compiler and the linker.
+    pub run: Run<'a>,
 }
 
 /// Why no library was made.
@@ -51,10 +54,10 @@ pub enum LinkError {
         output: String,
     },
     /// What a package imports is not in the service.
-    #[error("the running service does not contain `{0}`: restart it")]
+    #[error("the running service does not contain `{0}`")]
     Package(String),
     /// What a package imports has changed.
-    #[error("`{package}` was compiled against another `{import}` than the running service has: restart it")]
+    #[error("`{package}` was compiled against another `{import}` than the running service has")]
     Fingerprint {
         /// The package.
         package: String,
@@ -164,7 +167,7 @@ fn compile_main(order: &Order<'_>, archives: &mut Vec<(String, PathBuf)>) -> Res
     let mut compile = Command::new(order.tools.join("compile"));
     compile.args(["-p", MAIN, "-dynlink", "-linkshared", "-l", "-installsuffix", "dynlink", "-pack", "-o"]);
     compile.arg(&archive).arg("-importcfg").arg(&config).arg(&source);
-    run("compile", &mut compile)?;
+    run(order, "compile", &mut compile)?;
     let bytes =
         std::fs::read(&archive).map_err(|error| LinkError::Io("read what the compiler wrote", error))?;
     archives.push((MAIN.to_owned(), archive));
@@ -178,15 +181,15 @@ fn run_linker(order: &Order<'_>, archives: &[(String, PathBuf)]) -> Result<(), L
     // The system's linker has nothing to do; this does it.
     link.args(["-pluginpath", MAIN, "-extld=true", "-tmpdir"]).arg(order.dir).arg("-importcfg");
     link.arg(order.dir.join("link.cfg")).arg("-o").arg(order.dir.join("unused")).args(main);
-    run("link", &mut link)
+    run(order, "link", &mut link)
 }
 
-fn run(tool: &'static str, command: &mut Command) -> Result<(), LinkError> {
-    let output = command.output().map_err(|error| LinkError::Io("run the Go toolchain", error))?;
-    if output.status.success() {
+fn run(order: &Order<'_>, tool: &'static str, command: &mut Command) -> Result<(), LinkError> {
+    let said = (order.run)(command).map_err(|error| LinkError::Io("run the Go toolchain", error))?;
+    if said.success {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
+    let said = [said.stdout, said.stderr].concat();
     Err(LinkError::Tool { tool, output: String::from_utf8_lossy(&said).trim().to_owned() })
 }
 

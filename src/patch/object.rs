@@ -17,13 +17,12 @@ const BLOCKS: usize = 19;
 /// The blocks that are read, by their place in the header.
 mod block {
     pub const AUTOLIB: usize = 0;
-    pub const PKG_INDEX: usize = 1;
+    pub const FILES: usize = 2;
     pub const SYMBOLS: usize = 3;
     pub const HASHED64: usize = 4;
     pub const HASHED: usize = 5;
     pub const NON_PKG_DEFS: usize = 6;
     pub const NON_PKG_REFS: usize = 7;
-    pub const REF_FLAGS: usize = 8;
     pub const RELOC_INDEX: usize = 11;
     pub const AUX_INDEX: usize = 12;
     pub const DATA_INDEX: usize = 13;
@@ -44,7 +43,6 @@ pub(super) const KIND_AT: usize = 10;
 const NONE: u32 = i32::MAX as u32;
 const HASHED64: u32 = NONE - 1;
 const HASHED: u32 = NONE - 2;
-const BUILTIN: u32 = NONE - 3;
 const OWN: u32 = NONE - 4;
 
 /// Why an object cannot be read.
@@ -177,11 +175,6 @@ impl Symbol {
     pub fn is_shared(&self) -> bool {
         self.flags[0] & 1 != 0
     }
-
-    /// Whether it translates between calling conventions.
-    pub fn is_wrapper(&self) -> bool {
-        self.flags[1] & 1 << 5 != 0
-    }
 }
 
 /// A Go object.
@@ -307,6 +300,11 @@ impl Object {
     pub fn imports(&self) -> impl Iterator<Item = (String, [u8; 8])> {
         self.entries(block::AUTOLIB, 16)
             .filter_map(|at| Some((self.string(at).ok()?, self.bytes.get(at + 8..at + 16)?.try_into().ok()?)))
+    }
+
+    /// The source file of the number `index`, as debug information counts them.
+    pub fn file(&self, index: usize) -> Option<String> {
+        self.entries(block::FILES, 8).nth(index).and_then(|at| self.string(at).ok())
     }
 
     /// The symbols that it defines.

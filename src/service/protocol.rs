@@ -7,6 +7,7 @@ use hotwatch_platform::process::Exit;
 use crate::change::Digest;
 use crate::config;
 use crate::go::build::Made;
+use crate::patch::patcher::Outcome;
 use crate::record::{Event, Failure};
 
 /// The times a machine keeps to.
@@ -63,6 +64,10 @@ pub enum Input {
     Ended(Result<Made, Failure>),
     /// The build ended. One that was cancelled is reported as well.
     Built(Result<Made, Failure>),
+    /// Saves can be applied to the process from now on, or cannot, in words.
+    Patchable { pid: i32, able: Result<(), String> },
+    /// What has become of a save that was to be applied to the process.
+    Patched(Outcome),
     /// What makes later builds faster is there, or is not to be had.
     Prepared(bool),
     /// The process was started.
@@ -130,6 +135,8 @@ pub enum Renewal {
 pub enum Effect {
     /// Start a build.
     Build,
+    /// Apply the save to the process; reported as [`Input::Patched`].
+    Patch,
     /// End the running build; its end is reported as [`Input::Built`].
     CancelBuild,
     /// Start a process; reported as [`Input::Started`] or [`Input::NotStarted`].

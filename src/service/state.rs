@@ -7,6 +7,7 @@ mod asked;
 mod building;
 mod faults;
 mod leaving;
+mod patching;
 mod process;
 
 use std::time::{Duration, Instant};
@@ -43,6 +44,8 @@ struct Build {
     repeats: bool,
     /// `None` while it waits for others.
     begun: Option<Begun>,
+    /// Whether the process is patched instead, as far as that goes.
+    patches: bool,
     /// How it ended, while the save behind it may still go on.
     ended: Option<(Instant, Result<Made, Failure>)>,
 }
@@ -149,6 +152,12 @@ pub struct Machine {
     must_restart: bool,
     /// New settings, saved then, that the process takes over when the build has ended that is due anyway.
     settings: Option<Instant>,
+    /// Whether saves can be applied to the process.
+    takes_patches: bool,
+    /// Whether the process runs code that is newer than the binary.
+    is_patched: bool,
+    /// Whether a user has asked for a binary.
+    wants_binary: bool,
     /// A new binary waits to be started, for a save noticed then.
     fresh: Option<Option<Instant>>,
     /// The process that was started last.
@@ -194,6 +203,9 @@ impl Machine {
             cancels: 0,
             settled: true,
             must_restart: false,
+            takes_patches: false,
+            is_patched: false,
+            wants_binary: false,
             settings: None,
             split: Split::default(),
             attempt: None,
@@ -256,6 +268,8 @@ impl Machine {
                 }
             }
             Input::Built(result) => self.built(now, result),
+            Input::Patchable { pid, able } => self.patchable(pid, able),
+            Input::Patched(outcome) => self.patched(now, outcome),
             // The actor has taken these in.
             Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) | Input::Prepared(_) => {}
             Input::Started { pid } => self.started(now, pid),

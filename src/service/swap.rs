@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use super::port::Given;
 use super::protocol::Input;
 use crate::config::{Ready, Service};
 use crate::debugger;
+use crate::patch::agent;
 use crate::record::{Level, Stream, Tell};
 
 /// How long the end of a process waits for its last lines.
@@ -45,7 +47,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `binary` as `service` says, which listens as it is `given`; under a debugger that listens on the port `debugger` if there is one.
+    /// Starts `binary` as `service` says, which listens as it is `given`; under a debugger that listens on the port
+    /// `debugger` if there is one, and with `agent`, over which it takes patches, if it can.
     /// What becomes of it is sent to `inputs`, what it writes is told.
     ///
     /// # Errors
@@ -55,6 +58,7 @@ impl Running {
         given: Given<'_>,
         binary: &Path,
         debugger: Option<u16>,
+        agent: Option<OwnedFd>,
         tell: &Tell,
         inputs: &Sender<Input>,
     ) -> Result<Running, String> {
@@ -69,6 +73,10 @@ impl Running {
         command.args(args).args(&service.args).current_dir(&service.dir).envs(&service.env);
         if let Given::Socket(listener) = given {
             command = process::hand_over(&command, listener);
+        }
+        if let Some(end) = agent {
+            let number = process::pass_on(&mut command, end);
+            command.env(agent::VARIABLE, number.to_string()).env("GODEBUG", godebug(service));
         }
         let started = spawn(&mut command, service.pty, debugger.is_some()).map_err(describe)?;
         let group = Arc::new(started.group);
@@ -199,6 +207,13 @@ fn follow_debuggee(group: &Group, port: u16) -> Option<Exit> {
     // What the program has left behind has to go as well.
     drop(group.signal(Signal::SIGTERM));
     exit
+}
+
+/// What the service's environment says in GODEBUG, and what its agent needs.
+fn godebug(service: &Service) -> String {
+    let inherited = || std::env::var("GODEBUG").ok();
+    let set = service.env.get("GODEBUG").cloned().or_else(inherited).filter(|set| !set.is_empty());
+    set.map_or_else(|| agent::SETTING.to_owned(), |set| format!("{set},{}", agent::SETTING))
 }
 
 /// Starts `command` on pipes, or on a terminal with `pty`.

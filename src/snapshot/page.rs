@@ -132,6 +132,9 @@ fn words(reload: &Reload) -> String {
         }
         Outcome::RolledBack { error, .. } => words += &format!("\n{parts}\n{error}"),
         Outcome::Failed { error } => words += &format!("\n{error}"),
+        Outcome::Patched { generation, functions } => {
+            words += &format!("\ngeneration {generation}: {}", functions.join(", "));
+        }
         Outcome::Unchanged | Outcome::Cancelled => {}
     }
     words

@@ -40,7 +40,7 @@ pub fn timeline(reloads: &[Reload], now: SystemTime, colored: bool, width: Optio
     let head = ["WHEN", "SERVICE", "RESULT", "TOTAL", "GATHER", "BUILD", "STOP", "START", "READY", ""];
     let row = |reload: &Reload| {
         let result = match reload.word() {
-            word @ "restarted" => (word, color(AnsiColor::Cyan)),
+            word @ ("restarted" | "patched") => (word, color(AnsiColor::Cyan)),
             word @ ("failed" | "rolled-back") => (word, color(AnsiColor::Red)),
             word => (word, Style::new().dimmed()),
         };

@@ -35,6 +35,8 @@ pub enum Outcome {
         #[serde(flatten)]
         split: Split,
     },
+    /// The process runs the new code.
+    Patched { generation: u32, functions: Vec<String> },
     /// The build made the program that runs already.
     Unchanged,
     /// The build failed.
@@ -59,6 +61,7 @@ impl Reload {
     pub fn word(&self) -> &'static str {
         match self.outcome {
             Outcome::Restarted { .. } => "restarted",
+            Outcome::Patched { .. } => "patched",
             Outcome::Unchanged => "unchanged",
             Outcome::Failed { .. } => "failed",
             Outcome::RolledBack { .. } => "rolled-back",

@@ -43,6 +43,7 @@ impl Machine {
 
     fn build_again(&mut self, now: Instant) {
         self.cooldown_until = None;
+        self.wants_binary = true;
         if let Some(last) = &mut self.last_build {
             (last.certain, last.repeated) = (false, false);
         }

@@ -12,7 +12,8 @@ use crate::service::protocol::{Changed, Report};
 impl Machine {
     /// Whether the last finished build read something else than what is there now, or may have.
     pub(super) fn is_stale(&self) -> bool {
-        self.last_build.is_none_or(|last| !last.certain || last.digest != self.wanted)
+        let needs_binary = self.is_patched && !matches!(self.process, Process::Running { .. });
+        needs_binary || self.last_build.is_none_or(|last| !last.certain || last.digest != self.wanted)
     }
 
     /// Whether that is to be built.
@@ -57,6 +58,8 @@ impl Machine {
                     self.built(at, result);
                 }
             }
+            // It is over soon, and one more follows.
+            Some(build) if build.patches => {}
             // A build that was begun on a chance has told nobody, and costs nobody anything.
             Some(build) if !build.settled => self.cancel(),
             Some(_) if self.cancels >= CANCELS_IN_A_ROW => {
@@ -183,8 +186,13 @@ impl Machine {
         if self.build.is_some() || !self.is_due() || self.is_cooling(now) {
             return;
         }
-        let repeats = self.last_build.is_some_and(|last| last.digest == self.wanted);
+        let patches = self.is_to_be_patched();
+        if patches && !self.settled {
+            return;
+        }
+        let repeats = !patches && self.last_build.is_some_and(|last| last.digest == self.wanted);
         let since = self.since.take();
+        self.wants_binary &= patches;
         self.build = Some(Build {
             digest: self.wanted,
             since,
@@ -193,9 +201,10 @@ impl Machine {
             mixed: false,
             repeats,
             begun: None,
+            patches,
             ended: None,
         });
-        self.effects.push(Effect::Build);
+        self.effects.push(if patches { Effect::Patch } else { Effect::Build });
     }
 
     pub(super) fn built(&mut self, now: Instant, result: Result<Made, Failure>) {
@@ -218,6 +227,8 @@ impl Machine {
             return;
         }
         self.cancels = 0;
+        // A binary that cannot be built is not waited for.
+        self.is_patched &= result.is_err() && matches!(self.process, Process::Running { .. });
         if build.mixed {
             // One more follows, for the same save.
             self.since = build.since.or(self.since);
@@ -261,7 +272,12 @@ impl Machine {
 
     /// Starts the binary that is there once more, for something noticed at `since`.
     pub(super) fn renew(&mut self, since: Instant) {
-        if self.fresh.is_none() {
+        if self.is_patched {
+            // No binary holds what ran.
+            (self.must_restart, self.wants_binary) = (true, true);
+            self.last_build.iter_mut().for_each(|last| (last.certain, last.repeated) = (false, false));
+            self.since.get_or_insert(since);
+        } else if self.fresh.is_none() {
             self.fresh = Some(Some(since));
             self.split = Split::default();
         }

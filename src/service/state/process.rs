@@ -37,6 +37,8 @@ impl Machine {
             Process::None if self.launched && !self.held && !self.down => {
                 if self.fresh.is_some() {
                     self.start_fresh(now);
+                } else if self.is_patched {
+                    // The binary is older than what ran: a build is under way.
                 } else if let Some(launch) = self.faults.due(now) {
                     self.start(now, launch);
                 }
@@ -58,6 +60,7 @@ impl Machine {
     }
 
     fn start(&mut self, now: Instant, launch: Launch) {
+        self.takes_patches = false;
         if launch == Launch::Back {
             (self.fallback, self.is_good) = (false, true);
         }

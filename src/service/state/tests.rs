@@ -1,5 +1,6 @@
 mod faults;
 mod held;
+mod patching;
 
 use super::*;
 use crate::change::Content;

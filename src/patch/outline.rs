@@ -1,0 +1,233 @@
+//! What a verdict needs to know of a compiled package: a digest of each function, type and variable, and who refers to
+//! whom. Two functions with equal digests do the same; what only tells where code stands in its file does not count,
+//! nor do the numbers that the compiler gives to what has no name. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::capture::Capture;
+use super::object::{Aux, Kind, Object, Symbol, Target};
+use super::signature::{self, Declared, Signature};
+
+/// A call whose target is in the instruction (`R_CALL` in `cmd/internal/objabi/reloctype.go`).
+const CALL: u16 = 7;
+
+/// How the compiler names the type of a closure that holds something.
+const CLOSURE_TYPE: &str = "type:noalg.struct { F uintptr";
+
+/// A package as it was compiled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// What other packages see of it.
+    pub fingerprint: [u8; 8],
+    /// The packages that it imports, with what it saw of them.
+    pub imports: BTreeMap<String, [u8; 8]>,
+    /// Its functions by the names that the linker knows.
+    pub functions: BTreeMap<String, Function>,
+    /// The types that it describes, with a digest of the description: their own and others'.
+    pub types: BTreeMap<String, u64>,
+    /// Its variables.
+    pub variables: BTreeMap<String, Variable>,
+    /// What functions with type parameters are passed, with a digest.
+    pub dictionaries: BTreeMap<String, u64>,
+    /// The pairs of type and interface that it has a method table for.
+    pub itabs: BTreeSet<String>,
+    /// The functions that its data refer to, so that anybody may call them.
+    pub taken: BTreeSet<String>,
+}
+
+/// A function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Function {
+    /// Of its code, and of what that refers to.
+    pub digest: u64,
+    /// Whether other packages may hold the same one, as they do those with type parameters.
+    pub is_shared: bool,
+    /// What it calls by name.
+    pub calls: BTreeSet<String>,
+    /// What else it refers to; of functions that is their address.
+    pub mentions: BTreeSet<String>,
+    /// Its parameters and results; `None` if they cannot be told.
+    pub signature: Option<Signature>,
+    /// What is captured by the closures at the line at which it begins; of interest if it is one of them.
+    pub closures: Vec<Capture>,
+    /// The types of the closures that it makes.
+    pub closure_types: BTreeSet<String>,
+}
+
+/// A variable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variable {
+    /// The name of its type; empty if that is not told.
+    pub of_type: String,
+    /// Of the value that it begins with.
+    pub digest: u64,
+}
+
+impl Outline {
+    /// The outline of what `object` holds, of whose closures the compiler has told `captures`.
+    pub fn of(object: &Object, captures: &[Capture]) -> Outline {
+        let mut reader = Reader { object, captures, digests: vec![State::Unknown; object.symbols().len()] };
+        let mut outline = Outline {
+            fingerprint: object.fingerprint(),
+            imports: object.imports().collect(),
+            ..Outline::default()
+        };
+        for (index, symbol) in object.symbols().iter().enumerate() {
+            let name = symbol.name.clone();
+            match symbol.kind {
+                Kind::Other => continue,
+                Kind::Text => {
+                    outline.functions.insert(name, reader.function(index));
+                    continue;
+                }
+                _ if is_value_of_function(&name) || is_of_linker(&name) => continue,
+                _ => {}
+            }
+            outline.taken.extend(reader.functions_in(symbol));
+            let digest = reader.digest(index);
+            if let Some(described) = name.strip_prefix("type:") {
+                outline.types.insert(described.to_owned(), digest);
+            } else if let Some(pair) = name.strip_prefix("go:itab.") {
+                outline.itabs.insert(pair.to_owned());
+            } else if name.contains("..dict.") {
+                outline.dictionaries.insert(name, digest);
+            } else if symbol.kind.is_variable() && !is_generated(&name) {
+                let of_type = object.aux(symbol).find(|(aux, _)| *aux == Aux::Type);
+                let of_type = of_type.map(|(_, target)| object.name(target)).unwrap_or_default();
+                let of_type = of_type.strip_prefix("type:").unwrap_or(of_type).to_owned();
+                outline.variables.insert(name, Variable { of_type, digest });
+            }
+        }
+        outline
+    }
+}
+
+/// Whether `name` is that of a function's value: a word that points to its code.
+pub fn is_value_of_function(name: &str) -> bool {
+    name.ends_with("·f")
+}
+
+/// Whether the compiler has made up `name`, and numbers such names as it comes across them.
+fn is_generated(name: &str) -> bool {
+    name.is_empty() || name.starts_with("go:") || name.contains("..") || name.starts_with("gclocals·")
+}
+
+/// Whether a symbol is only there for the linker: it lists what package main exports when it is a plugin.
+fn is_of_linker(name: &str) -> bool {
+    name.starts_with("go:plugin.") || name.starts_with("go:cuinfo.") || name.ends_with("..inittask")
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Unknown,
+    /// It refers to itself.
+    Begun,
+    Known(u64),
+}
+
+struct Reader<'a> {
+    object: &'a Object,
+    captures: &'a [Capture],
+    digests: Vec<State>,
+}
+
+impl Reader<'_> {
+    fn function(&mut self, index: usize) -> Function {
+        let digest = self.digest(index);
+        let object = self.object;
+        let symbol = &object.symbols()[index];
+        let is_shared = symbol.is_shared();
+        let mut function = Function { digest, is_shared, ..Function::default() };
+        for reloc in object.relocs(symbol) {
+            let name = object.name(reloc.target);
+            if name.starts_with(CLOSURE_TYPE) {
+                function.closure_types.insert(name.to_owned());
+            }
+            if reloc.kind == CALL {
+                function.calls.insert(name.to_owned());
+            } else if reloc.size > 0 && !name.is_empty() {
+                function.mentions.insert(name.trim_end_matches("·f").to_owned());
+            }
+        }
+        if let Some(Declared { signature, file, line }) = signature::of(object, symbol) {
+            function.signature = Some(signature);
+            let here = |capture: &&Capture| (&capture.file, capture.line) == (&file, line);
+            function.closures = self.captures.iter().filter(here).cloned().collect();
+        }
+        function
+    }
+
+    /// The functions that the data of `symbol` refer to.
+    fn functions_in(&self, symbol: &Symbol) -> Vec<String> {
+        let object = self.object;
+        let is_function = |target: Target| match target {
+            Target::Own(index) => object.symbols()[index].kind == Kind::Text,
+            _ => false,
+        };
+        let function = |target: Target| {
+            let name = object.name(target);
+            match name.strip_suffix("·f") {
+                Some(name) => Some(name.to_owned()),
+                // What another package defines is not told from data; only names of functions are asked for.
+                None if is_function(target) || matches!(target, Target::Foreign(_)) => Some(name.to_owned()),
+                None => None,
+            }
+        };
+        object.relocs(symbol).filter_map(|reloc| function(reloc.target)).collect()
+    }
+
+    /// A digest of what the symbol number `index` holds.
+    fn digest(&mut self, index: usize) -> u64 {
+        if let State::Known(digest) = self.digests[index] {
+            return digest;
+        }
+        self.digests[index] = State::Begun;
+        let object = self.object;
+        let symbol = &object.symbols()[index];
+        let mut hash = Xxh3::new();
+        hash.update(&[symbol.kind as u8, u8::try_from(symbol.abi).unwrap_or(u8::MAX)]);
+        hash.update(&symbol.size.to_le_bytes());
+        hash.update(object.content(symbol));
+        // Those without a size only keep something for the linker or for debuggers.
+        for reloc in object.relocs(symbol).filter(|reloc| reloc.size > 0) {
+            hash.update(&reloc.at.to_le_bytes());
+            hash.update(&reloc.kind.to_le_bytes());
+            hash.update(&reloc.add.to_le_bytes());
+            self.refer(&mut hash, reloc.target);
+        }
+        for (aux, target) in object.aux(symbol) {
+            match (aux, target) {
+                (Aux::Type | Aux::FunctionData, _) => self.refer(&mut hash, target),
+                // Sizes and flags, but not the line at which it begins.
+                (Aux::Function, Target::Own(index)) => {
+                    let content = object.content(&object.symbols()[index]);
+                    hash.update(&content[..content.len().min(10)]);
+                }
+                _ => {}
+            }
+        }
+        let digest = hash.digest();
+        self.digests[index] = State::Known(digest);
+        digest
+    }
+
+    /// Adds what `target` is: its name, or its content where the name says nothing.
+    fn refer(&mut self, hash: &mut Xxh3, target: Target) {
+        let name = self.object.name(target);
+        if let Target::Own(index) = target {
+            let symbol = &self.object.symbols()[index];
+            let is_anonymous = symbol.kind != Kind::Text
+                && (is_generated(name) || symbol.kind == Kind::ReadOnly)
+                && !is_value_of_function(name)
+                && !["type:", "go:itab."].iter().any(|prefix| name.starts_with(prefix));
+            if is_anonymous && !matches!(self.digests[index], State::Begun) {
+                hash.update(&self.digest(index).to_le_bytes());
+                return;
+            }
+        }
+        hash.update(name.as_bytes());
+        hash.update(&[0]);
+    }
+}

@@ -1,0 +1,258 @@
+//! One save, applied: compile what changed and what depends on it, compare, decide, link, load, switch. Up to the
+//! switch nothing has happened to the process, and what fails restarts it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::baseline::{Running, overlay};
+use super::{Outcome, Patched, Took};
+use crate::go::export::Run;
+use crate::patch::compile::{CompileError, Order};
+use crate::patch::jump;
+use crate::patch::keep;
+use crate::patch::link::{self, MAIN};
+use crate::patch::mangle::mangled;
+use crate::patch::object::Object;
+use crate::patch::outline::{Function, Outline};
+use crate::patch::sources::Sources;
+use crate::patch::verdict::{Change, Contents, Reason, Verdict, shown};
+
+/// How many packages are compiled for one save; more are a matter for a build.
+const PACKAGES: usize = 40;
+
+/// Why a save is not applied.
+pub enum Why {
+    /// It does not compile, or nothing of it is part of a package: a build has to tell.
+    Unseen,
+    /// The process has to be started anew.
+    Restart(String),
+}
+
+/// The packages of a save, as they were compiled.
+#[derive(Default)]
+struct Fresh {
+    outlines: BTreeMap<String, Outline>,
+    archives: BTreeMap<String, PathBuf>,
+}
+
+impl Running {
+    /// Applies what is on disk now.
+    pub fn round(&mut self) -> Result<Outcome, Why> {
+        let started = Instant::now();
+        let restart = |words: String| Why::Restart(words);
+        let io = |error: std::io::Error| Why::Restart(format!("its files cannot be read: {error}"));
+        let sources = Sources::read(&self.program, self.recipe.workspace.as_deref()).map_err(io)?;
+        let difference = self.sources.difference(&sources, &self.program);
+        if let Some(file) = difference.beside {
+            let name = file.file_name().unwrap_or(file.as_os_str()).display().to_string();
+            return Err(restart(format!("`{name}` is new, gone, or part of more than Go code")));
+        }
+        if difference.changed.is_empty() {
+            return Err(Why::Unseen);
+        }
+        let generation = self.generation()?;
+        let dir = self.process.dir.join(generation.to_string());
+        fs::create_dir_all(&dir).map_err(io)?;
+
+        let fresh = self.compile(&difference.changed, &dir)?;
+        let change = match self.outlines.decide(&fresh.outlines, &Known(self, self.minor())) {
+            Verdict::Nothing => return Ok(Outcome::Nothing),
+            Verdict::Restart(reason) => return Err(reason.into()),
+            Verdict::Patch(change) => change,
+        };
+        let compiled = started.elapsed();
+
+        let changed = needed(&change, &fresh.outlines, &Known(self, self.minor()));
+        let packages = self.objects(&fresh, &changed, &dir)?;
+        let tools = &self.recipe.tools.dir;
+        let running = Arc::clone(&self.tools);
+        let run: Run<'_> = &|command| running.run(command);
+        let order = link::Order { tools, dir: &dir, generation, packages: &packages, changed: &changed, run };
+        let linked = link::link(&order, &self.loaded).map_err(|error| restart(error.to_string()))?;
+        let minor = self.minor();
+        let switched: BTreeSet<String> = change.switched.iter().map(|name| mangled(name, minor)).collect();
+        let mut jumps = jump::plan(&self.loaded, &linked).map_err(|error| restart(error.to_string()))?;
+        jumps.retain(|jump| switched.contains(&jump.function));
+        let linked_after = started.elapsed();
+
+        let loaded = self.session.switch(&linked, &jumps).map_err(|error| restart(error.to_string()))?;
+        // What nothing comes to was not linked, and is as good as not written yet.
+        let is_linked = |name: &String| linked.functions.contains_key(&mangled(name, minor));
+        let (renamed, idle): (Vec<&String>, Vec<&String>) =
+            change.bound.iter().partition(|name| is_linked(name));
+        let renamed: Vec<String> = renamed.into_iter().map(|name| mangled(name, minor)).collect();
+        let mut outlines = fresh.outlines;
+        outlines.values_mut().for_each(|outline| outline.functions.retain(|name, _| !idle.contains(&name)));
+        self.loaded.add(linked, loaded.base, &jumps, renamed.into_iter());
+        self.switched = switched;
+        self.outlines.loaded(outlines);
+        self.fresh.extend(fresh.archives);
+        self.sources = sources;
+        let took =
+            Took { compile: compiled, link: linked_after - compiled, load: started.elapsed() - linked_after };
+        // That it cannot be told is no failure of the patch.
+        let counts = self.session.stale(&jumps).unwrap_or_default();
+        let mut stale: BTreeMap<String, u64> = BTreeMap::new();
+        for (jump, count) in jumps.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            *stale.entry(shown(&jump.function).to_owned()).or_default() += count;
+        }
+        let functions = change.switched.iter().map(|name| shown(name).to_owned()).collect();
+        Ok(Outcome::Patched(Patched { generation, functions, stale: stale.into_iter().collect(), took }))
+    }
+
+    /// How often each function of the last patch has run the new code since; nothing if that cannot be told.
+    pub fn effects(&mut self) -> Vec<(String, u64)> {
+        let Some(last) = self.loaded.generations().last() else { return Vec::new() };
+        let counts = self.session.effects(last).unwrap_or_default();
+        let functions = last.linked.trampolines.iter().map(|trampoline| &trampoline.function);
+        let known = functions.zip(counts).filter(|(function, _)| self.switched.contains(*function));
+        known.map(|(function, count)| (shown(function).to_owned(), count)).collect()
+    }
+
+    /// The number of the patch that comes next.
+    fn generation(&self) -> Result<u32, Why> {
+        let number = u32::try_from(self.loaded.generations().len()).unwrap_or(u32::MAX).saturating_add(1);
+        let (most, memory) = self.process.bounds;
+        if number > most {
+            return Err(Why::Restart(format!(
+                "it was patched {most} times, which is as often as is allowed"
+            )));
+        }
+        if self.loaded.memory() > memory {
+            let megabytes = memory / 1_000_000;
+            return Err(Why::Restart(format!("its patches take more than {megabytes} MB of memory")));
+        }
+        Ok(number)
+    }
+
+    fn minor(&self) -> u32 {
+        let version = self.recipe.tools.version.strip_prefix("go1.").unwrap_or_default();
+        let end = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+        version[..end].parse().unwrap_or_default()
+    }
+
+    /// Compiles the packages `changed`, and those that see something else of them than before.
+    fn compile(&self, changed: &[String], dir: &Path) -> Result<Fresh, Why> {
+        let (mut due, mut fresh) = (changed.iter().collect::<BTreeSet<_>>(), Fresh::default());
+        for path in &self.order {
+            let imports = &self.outlines.now[path].imports;
+            let sees_another = imports.keys().any(|import| {
+                let compiled = fresh.outlines.get(import);
+                compiled.is_some_and(|outline| outline.fingerprint != self.outlines.now[import].fingerprint)
+            });
+            if sees_another {
+                due.insert(path);
+            }
+            if !due.contains(path) {
+                continue;
+            }
+            if fresh.outlines.len() == PACKAGES {
+                return Err(Why::Restart(format!("more than {PACKAGES} packages are concerned")));
+            }
+            let (archive, outline) = self.compile_one(path, None, &fresh, dir)?;
+            fresh.archives.insert(path.clone(), archive);
+            fresh.outlines.insert(path.clone(), outline);
+        }
+        Ok(fresh)
+    }
+
+    fn compile_one(
+        &self,
+        path: &str,
+        extra: Option<&Path>,
+        fresh: &Fresh,
+        dir: &Path,
+    ) -> Result<(PathBuf, Outline), Why> {
+        let Some(own) = &self.program.packages[path].own else {
+            return Err(Why::Restart(format!("package `{path}` is not the user's own")));
+        };
+        if let Some(obstacle) = own.obstacle {
+            return Err(Why::Restart(format!("package `{path}` {obstacle}")));
+        }
+        let overlay = overlay(&self.recipe);
+        let run: Run<'_> = &|command| self.tools.run(command);
+        let order = Order { path, own, overlay: &overlay, extra, into: dir, run };
+        let newest = |path: &str| fresh.archives.get(path).or_else(|| self.fresh.get(path)).cloned();
+        let compiled = match self.recipe.tools.compile(&order, &self.program, &newest) {
+            Ok(compiled) => compiled,
+            Err(CompileError::Refused(words)) => return Err(refused(&words)),
+            Err(error) => return Err(Why::Restart(error.to_string())),
+        };
+        let object = object(&compiled.archive)?;
+        Ok((compiled.archive, Outline::of(&object, &compiled.captures)))
+    }
+
+    /// The packages as they are linked. A main that is among them has to keep what only others reach.
+    fn objects(&self, fresh: &Fresh, changed: &[String], dir: &Path) -> Result<Vec<(String, Object)>, Why> {
+        let mut packages = Vec::new();
+        for (path, archive) in &fresh.archives {
+            if path != MAIN {
+                packages.push((path.clone(), object(archive)?));
+            }
+        }
+        if let Some(archive) = fresh.archives.get(MAIN) {
+            let mut archive = archive.clone();
+            if !packages.is_empty() {
+                let names = keep::names(&packages, changed);
+                let paths = packages.iter().map(|(path, _)| path.as_str());
+                let text = keep::text(paths, names.iter().map(String::as_str));
+                let kept = dir.join("zz_hotwatch_keep.go");
+                let write = |error| Why::Restart(format!("cannot write to `{}`: {error}", dir.display()));
+                fs::write(&kept, text).map_err(write)?;
+                archive = self.compile_one(MAIN, Some(&kept), fresh, dir)?.0;
+            }
+            packages.insert(0, (MAIN.to_owned(), object(&archive)?));
+        }
+        Ok(packages)
+    }
+}
+
+/// What a refusal of the compiler means. What it cannot import may well be there, but not in the process.
+fn refused(words: &str) -> Why {
+    let import = words.split_once("could not import ").and_then(|(_, rest)| rest.split_whitespace().next());
+    match import {
+        Some(path) => Reason::Import(path.to_owned()).into(),
+        None => Why::Unseen,
+    }
+}
+
+fn object(archive: &Path) -> Result<Object, Why> {
+    let bytes = fs::read(archive).map_err(|error| Why::Restart(error.to_string()))?;
+    Object::parse(bytes).map_err(|error| Why::Restart(error.to_string()))
+}
+
+/// The functions that have to be linked: those that are switched to, and what they come to of the others that are new,
+/// or that the process has not got since nothing came to them before.
+fn needed(change: &Change, fresh: &BTreeMap<String, Outline>, known: &Known<'_>) -> Vec<String> {
+    let functions = |name: &String| -> Vec<&Function> {
+        fresh.values().filter_map(|outline| outline.functions.get(name)).collect()
+    };
+    let (mut needed, mut open): (BTreeSet<&String>, Vec<&String>) =
+        (BTreeSet::new(), change.switched.iter().collect());
+    while let Some(name) = open.pop() {
+        if needed.insert(name) {
+            let named = functions(name).into_iter();
+            let named = named.flat_map(|function| function.calls.iter().chain(&function.mentions));
+            let is_missing = |name: &String| !functions(name).is_empty() && !known.has(name);
+            open.extend(named.filter(|name| change.bound.contains(*name) || is_missing(name)));
+        }
+    }
+    needed.into_iter().cloned().collect()
+}
+
+/// What the process contains.
+struct Known<'a>(&'a Running, u32);
+
+impl Contents for Known<'_> {
+    fn has(&self, symbol: &str) -> bool {
+        self.0.loaded.find(&mangled(symbol, self.1)).is_some()
+    }
+
+    fn has_package(&self, path: &str) -> bool {
+        // `unsafe` is in the compiler.
+        path == "unsafe" || self.0.loaded.fingerprint(path).is_some()
+    }
+}

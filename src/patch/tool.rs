@@ -1,0 +1,61 @@
+//! Runs Go's programs for a patcher, each in a process group of its own, so that all of them can be ended when nobody
+//! waits for them any longer.
+
+use std::io::{self, Read};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hotwatch_platform::process::{self, Exit, Group, Signal};
+
+use crate::go::export::Said;
+
+/// The programs that run.
+#[derive(Debug, Default)]
+pub struct Running(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    ended: bool,
+    groups: Vec<Arc<Group>>,
+}
+
+impl Running {
+    /// Ends those that run, and all to come.
+    pub fn end(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ended = true;
+        for group in &state.groups {
+            // What cannot be signalled has ended.
+            drop(group.signal(Signal::SIGKILL));
+        }
+    }
+
+    /// Runs `command` to its end.
+    ///
+    /// # Errors
+    /// It cannot be run, or nobody waits for it any longer.
+    pub fn run(&self, command: &mut Command) -> io::Result<Said> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Under the lock: whoever ends all of them is seen here, or finds the group.
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ended {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let started = process::spawn(command)?;
+        let group = Arc::new(started.group);
+        state.groups.push(Arc::clone(&group));
+        drop(state);
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        std::thread::scope(|scope| {
+            scope.spawn(|| started.stderr.map(|mut source| source.read_to_end(&mut stderr)));
+            started.stdout.map(|mut source| source.read_to_end(&mut stdout));
+        });
+        let exit = group.wait_leader();
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.groups.retain(|other| !Arc::ptr_eq(other, &group));
+        drop(state);
+        drop(group.signal(Signal::SIGKILL));
+        drop(group.reap());
+        Ok(Said { success: exit? == Exit::Code(0), stdout, stderr })
+    }
+}

@@ -1,0 +1,288 @@
+//! Whether a change can be applied to a running process, decided from what its packages were and what they are now.
+//! What cannot be shown to be safe restarts, and the reason says which symbol is in the way. Pure.
+
+mod closures;
+mod once;
+mod reason;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::outline::{Function, Outline};
+pub use reason::{Reason, short as shown};
+
+/// What runs: the packages as they were compiled last, by import path, and all that was ever loaded.
+#[derive(Debug, Default)]
+pub struct Running {
+    /// The user's own packages as their functions run now.
+    pub now: BTreeMap<String, Outline>,
+    /// Types, variables and dictionaries of everything that was loaded, also of what is no longer in the sources.
+    ever: Ever,
+}
+
+#[derive(Debug, Default)]
+struct Ever {
+    types: BTreeMap<String, u64>,
+    variables: BTreeSet<String>,
+    dictionaries: BTreeMap<String, u64>,
+}
+
+/// What the process contains, however it came there.
+pub trait Contents {
+    /// Whether a symbol of this name is there.
+    fn has(&self, symbol: &str) -> bool;
+    /// Whether the package is there.
+    fn has_package(&self, path: &str) -> bool;
+}
+
+/// What is to be done about a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing that runs would differ.
+    Nothing,
+    /// These functions are replaced.
+    Patch(Change),
+    /// The process has to be started anew.
+    Restart(Reason),
+}
+
+/// The functions that a patch brings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Those whose every later call runs the new code, whoever calls.
+    pub switched: BTreeSet<String>,
+    /// Those that only new code calls: whoever runs older code means the older one.
+    pub bound: BTreeSet<String>,
+}
+
+impl Running {
+    /// What runs when a process was just started from `packages`.
+    pub fn new(packages: BTreeMap<String, Outline>) -> Running {
+        let mut running = Running::default();
+        running.loaded(packages);
+        running
+    }
+
+    /// Takes in that `packages` were loaded and switched to.
+    pub fn loaded(&mut self, packages: BTreeMap<String, Outline>) {
+        for (path, outline) in packages {
+            self.ever.types.extend(outline.types.clone());
+            self.ever.variables.extend(outline.variables.keys().cloned());
+            self.ever.dictionaries.extend(outline.dictionaries.clone());
+            self.now.insert(path, outline);
+        }
+    }
+
+    /// What to do about `fresh`, packages that were compiled again, in a process that holds `contents`.
+    pub fn decide(&self, fresh: &BTreeMap<String, Outline>, contents: &dyn Contents) -> Verdict {
+        self.change(fresh, contents).map_or_else(Verdict::Restart, |change| {
+            if change == Change::default() { Verdict::Nothing } else { Verdict::Patch(change) }
+        })
+    }
+
+    fn change(&self, fresh: &BTreeMap<String, Outline>, contents: &dyn Contents) -> Result<Change, Reason> {
+        for (path, new) in fresh {
+            let old = self.now.get(path).ok_or_else(|| Reason::Package(path.clone()))?;
+            if let Some(path) = new.imports.keys().find(|path| !contents.has_package(path)) {
+                return Err(Reason::Import(path.clone()));
+            }
+            self.check_data(old, new, contents)?;
+        }
+        let after = self.after(fresh);
+        let once = once::run_once(&after);
+        let mut change = Change::default();
+        for (path, new) in fresh {
+            let old = &self.now[path];
+            closures::check(old, new)?;
+            check_removed(&self.now, old, new)?;
+            for (name, function) in &new.functions {
+                match old.functions.get(name) {
+                    Some(before) if does_the_same(name, before, function) => {}
+                    Some(before) => {
+                        if let Some(by) = once.get(name) {
+                            return Err(Reason::RunsOnce { function: name.clone(), by: by.clone() });
+                        }
+                        if is_switched(name, [before, function], [old, new])? {
+                            change.switched.insert(name.clone());
+                        } else {
+                            change.bound.insert(name.clone());
+                        }
+                    }
+                    None if once.get(name) == Some(name) => {
+                        return Err(Reason::RunsOnce { function: name.clone(), by: name.clone() });
+                    }
+                    // Another package has brought the same.
+                    None if function.is_shared && contents.has(name) && self.is_current(name) => {}
+                    // What was there before under this name may still be called.
+                    None if contents.has(name) && !is_part_of_another(name) => {
+                        return Err(Reason::Returns(name.clone()));
+                    }
+                    None => drop(change.bound.insert(name.clone())),
+                }
+            }
+        }
+        loop {
+            let named = referrers(&after, &change);
+            if named.is_empty() {
+                return missing_table(&change, fresh, contents).map_or(Ok(change), Err);
+            }
+            for name in named {
+                if let Some(by) = once.get(&name) {
+                    return Err(Reason::RunsOnce { function: name, by: by.clone() });
+                }
+                let kept = closures::belongs_to_its_frame(&name);
+                if kept {
+                    change.bound.insert(name)
+                } else {
+                    change.switched.insert(name)
+                };
+            }
+        }
+    }
+
+    /// The packages as they are once `fresh` is loaded.
+    fn after<'a>(&'a self, fresh: &'a BTreeMap<String, Outline>) -> Vec<&'a Outline> {
+        let kept = self.now.iter().filter(|(path, _)| !fresh.contains_key(*path)).map(|(_, outline)| outline);
+        kept.chain(fresh.values()).collect()
+    }
+
+    /// Whether what the process has of this name is what the sources say: it is nobody's own code, or another package
+    /// holds it as well, as each does that uses a function with type parameters.
+    fn is_current(&self, name: &str) -> bool {
+        !self.now.contains_key(package(name))
+            || self.now.values().any(|outline| outline.functions.contains_key(name))
+    }
+
+    fn check_data(&self, old: &Outline, new: &Outline, contents: &dyn Contents) -> Result<(), Reason> {
+        let differs = |known: &BTreeMap<String, u64>, name: &String, digest: &u64| {
+            known.get(name).is_some_and(|known| known != digest)
+        };
+        for (name, digest) in &new.types {
+            if differs(&self.ever.types, name, digest) {
+                return Err(Reason::Type(name.clone()));
+            }
+        }
+        for (name, variable) in &new.variables {
+            match old.variables.get(name) {
+                Some(before) if before.of_type != variable.of_type => {
+                    let (was, is) = (before.of_type.clone(), variable.of_type.clone());
+                    return Err(Reason::VariableType { name: name.clone(), was, is });
+                }
+                Some(before) if before.digest != variable.digest => {
+                    return Err(Reason::VariableValue(name.clone()));
+                }
+                None if self.ever.variables.contains(name) => return Err(Reason::Returns(name.clone())),
+                _ => {}
+            }
+        }
+        for (name, digest) in &new.dictionaries {
+            if differs(&self.ever.dictionaries, name, digest) {
+                return Err(Reason::Dictionary(name.clone()));
+            }
+        }
+        new.itabs.difference(&old.itabs).find_map(|pair| missing(pair, contents)).map_or(Ok(()), Err)
+    }
+}
+
+/// The first method table that the functions of `change` use and the process has not got.
+fn missing_table(
+    change: &Change,
+    fresh: &BTreeMap<String, Outline>,
+    contents: &dyn Contents,
+) -> Option<Reason> {
+    let names = change.switched.iter().chain(&change.bound);
+    let functions = names.flat_map(|name| fresh.values().filter_map(|outline| outline.functions.get(name)));
+    let mut mentions = functions.flat_map(|function| &function.mentions);
+    mentions.find_map(|name| missing(name.strip_prefix("go:itab.")?, contents))
+}
+
+/// Why a method table cannot be brought by a patch: the process has not got it, and may have made its own.
+fn missing(pair: &str, contents: &dyn Contents) -> Option<Reason> {
+    if contents.has(&format!("go:itab.{pair}")) {
+        return None;
+    }
+    let (of, interface) = itab(pair, &|name| contents.has(&format!("type:{name}")))?;
+    Some(Reason::Itab { of, interface })
+}
+
+/// The path of the package that a function is named after.
+fn package(name: &str) -> &str {
+    let end = name.find('[').unwrap_or(name.len());
+    let start = name[..end].rfind('/').map_or(0, |at| at + 1);
+    name[start..end].find('.').map_or("", |at| &name[..start + at])
+}
+
+/// The type and the interface of a method table, if the process knows both already: then it may have made its own.
+fn itab(pair: &str, is_known: &dyn Fn(&str) -> bool) -> Option<(String, String)> {
+    // Type arguments have commas too.
+    let places = pair.match_indices(',').map(|(at, _)| (&pair[..at], &pair[at + 1..]));
+    let mut known = places.filter(|(of, interface)| is_known(of) && is_known(interface));
+    known.next().map(|(of, interface)| (of.to_owned(), interface.to_owned()))
+}
+
+/// Whether a function's code is what it was, and what it holds if it is a closure.
+fn does_the_same(name: &str, before: &Function, after: &Function) -> bool {
+    before.digest == after.digest && (closures::parent(name).is_none() || before.closures == after.closures)
+}
+
+/// Whether calls from older code are to reach the new code of a function that has changed.
+fn is_switched(
+    name: &str,
+    [before, after]: [&Function; 2],
+    [old, new]: [&Outline; 2],
+) -> Result<bool, Reason> {
+    if closures::belongs_to_its_frame(name) {
+        return Ok(false);
+    }
+    let (Some(was), Some(is)) = (&before.signature, &after.signature) else {
+        return Err(Reason::UnknownSignature(name.to_owned()));
+    };
+    if closures::parent(name).is_some() {
+        let captures = closures::captures_the_same(name, before, after, old, new);
+        if captures && was == is {
+            return Ok(true);
+        }
+        return closures::is_short_lived(before, after).then_some(false).ok_or_else(|| {
+            if captures {
+                Reason::ClosureSignature(name.to_owned())
+            } else {
+                Reason::Captures(name.to_owned())
+            }
+        });
+    }
+    Ok(was == is)
+}
+
+/// Whether a function is a closure, or made for another one by the compiler.
+fn is_part_of_another(name: &str) -> bool {
+    closures::parent(name).is_some() || closures::belongs_to_its_frame(name)
+}
+
+/// A function that is no longer there must not be one that somebody may have kept.
+fn check_removed(now: &BTreeMap<String, Outline>, old: &Outline, new: &Outline) -> Result<(), Reason> {
+    let removed = old.functions.keys().filter(|name| !new.functions.contains_key(*name));
+    for name in removed.filter(|name| !is_part_of_another(name)) {
+        let is_taken = |outline: &Outline| {
+            outline.taken.contains(name)
+                || outline.functions.values().any(|function| function.mentions.contains(name))
+        };
+        if now.values().any(is_taken) {
+            return Err(Reason::Removed(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The functions whose code is what it was, but which mean others by the names that they use: those that older code
+/// must not be switched to.
+fn referrers(after: &[&Outline], change: &Change) -> BTreeSet<String> {
+    let replaced: Vec<&String> = change.bound.iter().collect();
+    let refers = |function: &Function| {
+        replaced.iter().any(|name| function.calls.contains(*name) || function.mentions.contains(*name))
+    };
+    let functions = after.iter().flat_map(|outline| &outline.functions);
+    let named = functions.filter(|(_, function)| refers(function)).map(|(name, _)| name);
+    named.filter(|name| !change.switched.contains(*name) && !change.bound.contains(*name)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Closures have no names of their own: the compiler numbers them within the function that holds them. Values of them
+//! that were made earlier keep pointing to the old code, so it has to be clear which new one continues which old one.
+//! Pure.
+
+use std::collections::BTreeMap;
+
+use super::Reason;
+use crate::patch::outline::{Function, Outline};
+
+/// The function that holds the closure `name`, or what stands for it where a variable is initialised; `None` if it is
+/// none, as far as its name tells (`closureName` in `cmd/compile/internal/ir/func.go`).
+pub fn parent(name: &str) -> Option<&str> {
+    let (parent, last) = name.rsplit_once('.')?;
+    let number = last.strip_prefix("func").unwrap_or(last);
+    let is_closure = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    // A function or method may be called that as well: then what precedes is a package or a receiver.
+    let inside = parent.rsplit_once('/').map_or(parent, |(_, inside)| inside);
+    (is_closure && inside.contains('.') && !parent.ends_with(')')).then_some(parent)
+}
+
+/// Whether the compiler has made `name` for a statement of another function: `go` and `defer` with arguments, and
+/// bodies of loops over functions. It is never called but for the frame that it was made in.
+pub fn belongs_to_its_frame(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name).trim_end_matches(|c: char| c.is_ascii_digit());
+    last == "gowrap" || last == "deferwrap" || last.ends_with("-range")
+}
+
+/// Finds out whether each closure of `new` continues the one of the same number in `old`.
+pub fn check(old: &Outline, new: &Outline) -> Result<(), Reason> {
+    let after = by_parent(new);
+    for (parent, before) in by_parent(old) {
+        let Some(after) = after.get(parent) else { continue };
+        let kept = |name: &str, was: &Function| after.get(name).is_some_and(|is| is.digest == was.digest);
+        if before.iter().all(|(name, was)| kept(name, was)) {
+            continue;
+        }
+        let is_moved = |name: &str, is: &Function| {
+            let was = before.get(name);
+            was.is_some_and(|was| was.digest != is.digest)
+                && before.iter().any(|(other, was)| *other != name && was.digest == is.digest)
+        };
+        if !before.keys().eq(after.keys()) || after.iter().any(|(name, is)| is_moved(name, is)) {
+            return Err(Reason::Closures(parent.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn by_parent(outline: &Outline) -> BTreeMap<&str, BTreeMap<&str, &Function>> {
+    let mut parents: BTreeMap<&str, BTreeMap<&str, &Function>> = BTreeMap::new();
+    for (name, function) in &outline.functions {
+        if let Some(parent) = parent(name) {
+            parents.entry(parent).or_default().insert(name, function);
+        }
+    }
+    parents
+}
+
+/// Whether the closure `name` holds the same as before, so that its new code can work with what was made earlier.
+pub fn captures_the_same(name: &str, was: &Function, is: &Function, old: &Outline, new: &Outline) -> bool {
+    let types = |outline: &'_ Outline| {
+        let maker = parent(name).and_then(|parent| outline.functions.get(parent));
+        maker.map(|maker| maker.closure_types.clone())
+    };
+    let captured = |function: &Function| function.signature.as_ref().map(|it| it.captured.clone());
+    was.closures == is.closures && captured(was) == captured(is) && types(old) == types(new)
+}
+
+/// Whether nobody can have kept the closure, so that it can be left with its old code where it was made.
+pub fn is_short_lived(was: &Function, is: &Function) -> bool {
+    let mut all = was.closures.iter().chain(&is.closures);
+    !was.closures.is_empty() && !is.closures.is_empty() && all.all(|capture| !capture.lasts)
+}

@@ -1,0 +1,175 @@
+//! A service's side of live patches: how it is built for them, the socket that its process inherits, and the patcher of
+//! the process that was started last.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crossbeam_channel::Sender;
+
+use super::protocol::Input;
+use crate::config::Service;
+use crate::patch::patcher::{Baselines, Patcher, Process, Told};
+use crate::patch::recipe::Recipe;
+use crate::patch::sources::Sources;
+use crate::plan;
+use crate::record::{Level, Tell};
+
+/// All of it.
+#[derive(Debug)]
+pub struct Patches {
+    /// A directory for what belongs to it.
+    dir: PathBuf,
+    /// How the service is built; nothing as long as nobody knows, nothing inside if it cannot be patched.
+    recipe: Option<Option<Recipe>>,
+    /// When the last build began, and what its packages were made of then.
+    built: (SystemTime, Option<Sources>),
+    /// Our end of what the agent of the process that is being started talks over.
+    stream: Option<UnixStream>,
+    /// The process that was started and is not ready yet.
+    starting: Option<(i32, UnixStream)>,
+    patcher: Option<(i32, Patcher)>,
+    baselines: Baselines,
+    /// How many patchers there have been.
+    number: u64,
+}
+
+impl Patches {
+    /// Those of a service whose directory for binaries is `cache`.
+    pub fn new(cache: &Path) -> Patches {
+        Patches {
+            dir: cache.join("patches"),
+            recipe: None,
+            built: (SystemTime::now(), None),
+            stream: None,
+            starting: None,
+            patcher: None,
+            baselines: Baselines::default(),
+            number: 0,
+        }
+    }
+
+    /// The command that builds `service` so that it can be patched; `None` if that is not wanted, or not possible, which
+    /// is told once.
+    pub fn build(&mut self, service: &Service, debugged: bool, tell: &Tell) -> Option<Vec<String>> {
+        self.built = (SystemTime::now(), None);
+        service.patch?;
+        if debugged {
+            return None;
+        }
+        if self.recipe.is_none() {
+            let found = Recipe::find(service, &service.env, &self.dir);
+            let found = found.map_err(|why| {
+                let message = format!("cannot be patched while it runs: {why}; saves restart it");
+                tell.notice(Some(&service.name), Level::Warning, message);
+            });
+            self.recipe = Some(found.ok());
+        }
+        let recipe = self.recipe()?;
+        let (words, before) = (recipe.build(service), self.baselines.sources(recipe));
+        self.built = (SystemTime::now(), before);
+        Some(words)
+    }
+
+    fn recipe(&self) -> Option<&Recipe> {
+        self.recipe.as_ref().and_then(Option::as_ref)
+    }
+
+    /// Whether it is built so that it can be patched.
+    pub fn is_patchable(&self) -> bool {
+        self.recipe().is_some()
+    }
+
+    /// The settings have changed.
+    pub fn forget_recipe(&mut self) {
+        self.recipe = None;
+    }
+
+    /// What the process that is started next inherits; `None` if it cannot be patched.
+    pub fn agent(&mut self) -> Option<OwnedFd> {
+        self.recipe()?;
+        let (ours, theirs) = UnixStream::pair().ok()?;
+        self.stream = Some(ours);
+        Some(theirs.into())
+    }
+
+    /// It was started, as the process `pid`.
+    pub fn started(&mut self, pid: i32) {
+        self.starting = self.stream.take().map(|stream| (pid, stream));
+    }
+
+    /// Finds out what the process `pid` runs, which is ready now, to apply saves to it.
+    pub fn begin(&mut self, pid: i32, service: &Service, binary: &Path, inputs: &Sender<Input>, tell: &Tell) {
+        let (Some(recipe), Some(patch)) = (self.recipe().cloned(), service.patch) else { return };
+        let Some((_, stream)) = self.starting.take_if(|(starting, _)| *starting == pid) else { return };
+        self.number += 1;
+        let process = Process {
+            binary: binary.to_owned(),
+            built: self.built.0,
+            before: self.built.1.clone(),
+            stream,
+            dir: self.dir.join(self.number.to_string()),
+            bounds: (patch.generations, patch.memory),
+        };
+        let (inputs, tell, name) = (inputs.clone(), tell.clone(), service.name.clone());
+        let told = move |told| {
+            let input = match told {
+                Told::Ready => Input::Patchable { pid, able: Ok(()) },
+                Told::Unable(why) => Input::Patchable { pid, able: Err(why) },
+                Told::Done(outcome) => Input::Patched(outcome),
+                Told::Effects(effects) => {
+                    tell.notice(Some(&name), Level::Info, words(&effects));
+                    return;
+                }
+            };
+            // The service's thread may be gone already.
+            let _ = inputs.send(input);
+        };
+        let patcher = Patcher::start(recipe, service.clone(), process, self.baselines.clone(), told);
+        self.patcher = Some((pid, patcher));
+    }
+
+    /// Has the save applied to the process; false if there is none that can be patched.
+    pub fn patch(&self) -> bool {
+        self.patcher.as_ref().is_some_and(|(_, patcher)| patcher.patch())
+    }
+
+    /// Nothing is left of the process `pid`.
+    pub fn end(&mut self, pid: i32) {
+        self.starting.take_if(|(starting, _)| *starting == pid);
+        self.patcher.take_if(|(patched, _)| *patched == pid);
+    }
+}
+
+/// What a patch has led to, in words.
+fn words(effects: &[(String, u64)]) -> String {
+    let (entered, others): (Vec<_>, Vec<_>) = effects.iter().partition(|(_, count)| *count > 0);
+    let entered = entered.iter().map(|(name, count)| match count {
+        1 => format!("`{name}` once"),
+        count => format!("`{name}` {count} times"),
+    });
+    let others = others.iter().map(|(name, _)| format!("`{name}`"));
+    match (plan::list(&entered.collect::<Vec<_>>()), plan::list(&others.collect::<Vec<_>>())) {
+        (entered, others) if others == "nothing" => format!("the new code has run: {entered}"),
+        (entered, others) if entered == "nothing" => format!("the new code is not entered yet: {others}"),
+        (entered, others) => format!("the new code has run: {entered}; not entered yet: {others}"),
+    }
+    .replace("more files", "more")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn effects_in_words() {
+        let told = |effects: &[(&str, u64)]| {
+            words(&effects.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&[("f", 1), ("g", 3)]), "the new code has run: `f` once and `g` 3 times");
+        assert_eq!(told(&[("f", 0)]), "the new code is not entered yet: `f`");
+        let both = "the new code has run: `f` 2 times; not entered yet: `a`, `b` and 2 more";
+        assert_eq!(told(&[("f", 2), ("a", 0), ("b", 0), ("c", 0), ("d", 0)]), both);
+    }
+}

@@ -1,0 +1,136 @@
+//! Saves that reach the running process: what it answers is what a fresh build answers, and where it says that it was
+//! patched it is the same process, with what it had in memory.
+
+mod course;
+mod edits;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use course::Course;
+use edits::{Edit, Expected};
+
+use crate::support::{Project, copy, fixture, free_ports};
+
+/// A project with the fixture `patch`, whose service takes patches; `settings` is added to its entry.
+fn project(settings: &str) -> Project {
+    let project = Project::new();
+    copy(&fixture("patch"), &project.path("shop"));
+    let port = free_ports(1)[0];
+    let config = format!(
+        "log_dir = {:?}\n[[service]]\nname = \"shop\"\ndir = \"shop\"\nport = {port}\nreload = \"patch\"\n\
+         env = {{ PORT = \"{port}\" }}\n{settings}\n",
+        project.log_dir()
+    );
+    project.write("hotwatch.toml", &config);
+    project
+}
+
+/// Whether patches are possible on this machine; says so if not.
+fn is_possible() -> bool {
+    let here = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    let cgo = || std::process::Command::new("go").args(["env", "CGO_ENABLED"]).output();
+    let possible = here && cgo().is_ok_and(|output| output.stdout.starts_with(b"1"));
+    if !possible {
+        eprintln!("NOT CHECKED: live patches, which take Linux on x86-64 and a C compiler");
+    }
+    possible
+}
+
+/// What the service on `port` answers to a GET of `path`.
+fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer}")).1.to_owned()
+}
+
+#[test]
+fn each_edit_does_what_a_fresh_build_does() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::EDITS);
+}
+
+#[test]
+fn edits_that_follow_each_other() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::SEQUENCES);
+}
+
+#[test]
+fn what_cannot_be_patched_says_why_and_restarts() {
+    let project = project("package = \".\"\nbuild = [\"go\", \"build\", \"-o\", \"{out}\", \".\"]");
+    let mut up = project.up();
+    up.until_notice("cannot be patched while it runs: it is built by a command of its own");
+    up.until_event("ready", "shop");
+    project.edit("shop/main.go", "hello %s %s", "hi %s %s");
+    up.until_event("restarted", "shop");
+    assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
+    up.stop();
+}
+
+#[test]
+fn a_patched_service_is_built_before_it_starts_again() {
+    if !is_possible() {
+        return;
+    }
+    let project = project("");
+    let mut up = project.up();
+    up.until_notice("takes patches");
+    project.edit("shop/main.go", "hello %s %s", "hi %s %s");
+    let patched = up.until_event("patched", "shop");
+    assert_eq!(patched["functions"], serde_json::json!(["(*server).hello"]));
+    assert_eq!(patched["generation"], 1);
+    assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
+    up.until_notice("the new code has run: `(*server).hello` once");
+    // It is asked to.
+    assert!(project.run(&["restart", "shop"]).status.success());
+    let pid = up.until_event("restarted", "shop")["pid"].clone();
+    assert_ne!(pid, patched["pid"]);
+    assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
+    // It crashes.
+    up.until_notice("takes patches");
+    project.edit("shop/main.go", "hi %s %s", "hey %s %s");
+    up.until_event("patched", "shop");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(up.pid("shop")).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    up.until_event("exited", "shop");
+    up.until_event("ready", "shop");
+    assert_eq!(get(project.port("shop"), "/hello"), "hey xxx shop");
+    up.stop();
+}
+
+#[test]
+fn an_edit_is_kept_where_it_is_when_it_does_not_compile() {
+    if !is_possible() {
+        return;
+    }
+    let project = project("");
+    let mut up = project.up();
+    up.until_notice("takes patches");
+    let pid = up.pid("shop");
+    let edit = Edit {
+        file: "main.go",
+        change: &[("n*rate + limit", "n*rate + limits")],
+        path: "/numbers",
+        expected: Expected::Patched,
+    };
+    edit.make(&project);
+    let build = up.until_event("build", "shop");
+    assert!(
+        build["ok"] == false && build["summary"].as_str().unwrap().contains("undefined: limits"),
+        "{build}"
+    );
+    assert_eq!(get(project.port("shop"), "/numbers"), "17 6 5a24");
+    project.edit("shop/main.go", "n*rate + limits", "n*rate + limit + 1");
+    // The process is where it was, so it takes this.
+    up.until_event("patched", "shop");
+    assert_eq!(get(project.port("shop"), "/numbers"), "18 6 5a24");
+    assert_eq!(up.pid("shop"), pid);
+    up.stop();
+}
