@@ -15,8 +15,9 @@ pub use reason::{Reason, short as shown};
 pub struct Running {
     /// The user's own packages as their functions run now.
     pub now: BTreeMap<String, Outline>,
-    /// Types, variables and dictionaries of everything that was loaded, also of what is no longer in the sources.
-    ever: Ever,
+    /// Types, variables and dictionaries of everything that was loaded, also of what is no longer in the sources, by
+    /// package: two may describe types of one name that are not the same.
+    ever: BTreeMap<String, Ever>,
 }
 
 #[derive(Debug, Default)]
@@ -65,9 +66,10 @@ impl Running {
     /// Takes in that `packages` were loaded and switched to.
     pub fn loaded(&mut self, packages: BTreeMap<String, Outline>) {
         for (path, outline) in packages {
-            self.ever.types.extend(outline.types.clone());
-            self.ever.variables.extend(outline.variables.keys().cloned());
-            self.ever.dictionaries.extend(outline.dictionaries.clone());
+            let ever = self.ever.entry(path.clone()).or_default();
+            ever.types.extend(outline.types.clone());
+            ever.variables.extend(outline.variables.keys().cloned());
+            ever.dictionaries.extend(outline.dictionaries.clone());
             self.now.insert(path, outline);
         }
     }
@@ -85,7 +87,7 @@ impl Running {
             if let Some(path) = new.imports.keys().find(|path| !contents.has_package(path)) {
                 return Err(Reason::Import(path.clone()));
             }
-            self.check_data(old, new, contents)?;
+            check_data(&self.ever[path], old, new, contents)?;
         }
         let after = self.after(fresh);
         let once = once::run_once(&after);
@@ -151,36 +153,37 @@ impl Running {
         !self.now.contains_key(package(name))
             || self.now.values().any(|outline| outline.functions.contains_key(name))
     }
+}
 
-    fn check_data(&self, old: &Outline, new: &Outline, contents: &dyn Contents) -> Result<(), Reason> {
-        let differs = |known: &BTreeMap<String, u64>, name: &String, digest: &u64| {
-            known.get(name).is_some_and(|known| known != digest)
-        };
-        for (name, digest) in &new.types {
-            if differs(&self.ever.types, name, digest) {
-                return Err(Reason::Type(name.clone()));
-            }
+/// Whether types and variables are what they were in `old`, and ever.
+fn check_data(ever: &Ever, old: &Outline, new: &Outline, contents: &dyn Contents) -> Result<(), Reason> {
+    let differs = |known: &BTreeMap<String, u64>, name: &String, digest: &u64| {
+        known.get(name).is_some_and(|known| known != digest)
+    };
+    for (name, digest) in &new.types {
+        if differs(&ever.types, name, digest) {
+            return Err(Reason::Type(name.clone()));
         }
-        for (name, variable) in &new.variables {
-            match old.variables.get(name) {
-                Some(before) if before.of_type != variable.of_type => {
-                    let (was, is) = (before.of_type.clone(), variable.of_type.clone());
-                    return Err(Reason::VariableType { name: name.clone(), was, is });
-                }
-                Some(before) if before.digest != variable.digest => {
-                    return Err(Reason::VariableValue(name.clone()));
-                }
-                None if self.ever.variables.contains(name) => return Err(Reason::Returns(name.clone())),
-                _ => {}
-            }
-        }
-        for (name, digest) in &new.dictionaries {
-            if differs(&self.ever.dictionaries, name, digest) {
-                return Err(Reason::Dictionary(name.clone()));
-            }
-        }
-        new.itabs.difference(&old.itabs).find_map(|pair| missing(pair, contents)).map_or(Ok(()), Err)
     }
+    for (name, variable) in &new.variables {
+        match old.variables.get(name) {
+            Some(before) if before.of_type != variable.of_type => {
+                let (was, is) = (before.of_type.clone(), variable.of_type.clone());
+                return Err(Reason::VariableType { name: name.clone(), was, is });
+            }
+            Some(before) if before.digest != variable.digest => {
+                return Err(Reason::VariableValue(name.clone()));
+            }
+            None if ever.variables.contains(name) => return Err(Reason::Returns(name.clone())),
+            _ => {}
+        }
+    }
+    for (name, digest) in &new.dictionaries {
+        if differs(&ever.dictionaries, name, digest) {
+            return Err(Reason::Dictionary(name.clone()));
+        }
+    }
+    new.itabs.difference(&old.itabs).find_map(|pair| missing(pair, contents)).map_or(Ok(()), Err)
 }
 
 /// The first method table that the functions of `change` use and the process has not got.

@@ -234,3 +234,23 @@ fn closures_that_were_made_earlier() {
         assert_eq!(verdict, *expected, "{before}\n{after}");
     }
 }
+
+#[test]
+fn two_packages_may_describe_a_type_each_in_its_own_way() {
+    if !crate::patch::tests::is_possible() {
+        return;
+    }
+    let one = outline("var kept any = struct{ n int }{1}\nfunc main() { fmt.Println(kept) }");
+    let mut other = one.clone();
+    other.types.values_mut().for_each(|digest| *digest ^= 1);
+    let (_, process) = started(&one);
+    let packages =
+        [("main", &one), ("other", &other)].map(|(path, outline)| (path.to_owned(), outline.clone()));
+    let running = Running::new(packages.into());
+    let decide = |path: &str, outline: &Outline| {
+        running.decide(&[(path.to_owned(), outline.clone())].into(), &process)
+    };
+    assert_eq!(decide("main", &one), Verdict::Nothing);
+    assert_eq!(decide("other", &other), Verdict::Nothing);
+    assert!(matches!(decide("main", &other), Verdict::Restart(Reason::Type(_))));
+}
