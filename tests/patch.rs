@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use course::Course;
 use edits::{Edit, Expected};
 
-use crate::support::{Project, copy, fixture, free_ports};
+use crate::support::{Project, copy, fixture, free_ports, is, until};
 
 /// A project with the fixture `patch`, whose service takes patches; `settings` is added to its entry.
 fn project(settings: &str) -> Project {
@@ -132,5 +132,50 @@ fn an_edit_is_kept_where_it_is_when_it_does_not_compile() {
     up.until_event("patched", "shop");
     assert_eq!(get(project.port("shop"), "/numbers"), "18 6 5a24");
     assert_eq!(up.pid("shop"), pid);
+    up.stop();
+}
+
+/// The processes whose command lines name a path beside the project: the service, compilers and linkers for it, the
+/// guard.
+fn processes(project: &Project) -> Vec<String> {
+    let beside = project.beside("cache").display().to_string();
+    let command = |pid: String| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let pids = std::fs::read_dir("/proc").unwrap();
+    let pids = pids.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let commands = pids.map(|pid| String::from_utf8_lossy(&command(pid)).replace('\0', " "));
+    commands.filter(|command| command.contains(&beside)).collect()
+}
+
+#[test]
+fn killed_while_it_patches_it_leaves_nothing() {
+    if !is_possible() {
+        return;
+    }
+    let project = project("");
+    let edits = ["hello %s %s", "hi %s %s", "hey %s %s", "ho %s %s"];
+    for (round, (from, to)) in edits.iter().zip(&edits[1..]).enumerate() {
+        let mut up = project.up();
+        up.until_notice("takes patches");
+        project.edit("shop/main.go", from, to);
+        match round {
+            // The compiler is about to run, or runs.
+            0 => drop(up.until("the attempt", |seen| is(seen, "verdict", "shop") && seen["rung"] == "patch")),
+            1 => until("the compiler or the linker", || {
+                let is_tool = |command: &String| command.contains("/compile ") || command.contains("/link ");
+                processes(&project).iter().any(is_tool).then_some(())
+            }),
+            _ => drop(up.until_event("patched", "shop")),
+        }
+        up.signal(nix::sys::signal::Signal::SIGKILL);
+        up.child.wait().unwrap();
+        until("the end of all processes", || processes(&project).is_empty().then_some(()));
+        let cache = project.beside("cache/hotwatch");
+        until("the end of the cache", || {
+            std::fs::read_dir(&cache).map_or(0, Iterator::count).eq(&0).then_some(())
+        });
+    }
+    let mut up = project.up();
+    up.until_event("ready", "shop");
+    assert_eq!(get(project.port("shop"), "/hello"), "ho xxx shop");
     up.stop();
 }
