@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use super::protocol::Input;
 use crate::config::Service;
 use crate::patch::patcher::{Baselines, Patcher, Process, Told};
-use crate::patch::recipe::Recipe;
+use crate::patch::recipe::{Recipe, Unable};
 use crate::patch::sources::Sources;
 use crate::plan;
 use crate::record::{Level, Tell};
@@ -59,12 +59,16 @@ impl Patches {
             return None;
         }
         if self.recipe.is_none() {
-            let found = Recipe::find(service, &service.env, &self.dir);
-            let found = found.map_err(|why| {
-                let message = format!("cannot be patched while it runs: {why}; saves restart it");
-                tell.notice(Some(&service.name), Level::Warning, message);
-            });
-            self.recipe = Some(found.ok());
+            self.recipe = match Recipe::find(service, &service.env, &self.dir) {
+                Ok(recipe) => Some(Some(recipe)),
+                // What keeps its packages from being listed keeps them from being built as well, which is told then.
+                Err(Unable::Asked(_)) => None,
+                Err(why) => {
+                    let message = format!("cannot be patched while it runs: {why}; saves restart it");
+                    tell.notice(Some(&service.name), Level::Warning, message);
+                    Some(None)
+                }
+            };
         }
         let recipe = self.recipe()?;
         let (words, before) = (recipe.build(service), self.baselines.sources(recipe));
