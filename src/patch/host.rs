@@ -39,6 +39,8 @@ pub enum Nature {
     Function,
     /// A variable or a constant.
     Data,
+    /// A variable of which each thread has its own; its address counts from where those of the thread are.
+    Thread,
 }
 
 /// A symbol of the host.
@@ -220,16 +222,25 @@ fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostEr
         at: program.p_offset(LittleEndian),
         length: program.p_filesz(LittleEndian),
     });
+    let threads =
+        file.elf_program_headers().iter().find(|program| program.p_type(LittleEndian) == elf::PT_TLS);
+    // An executable's own end where a thread's register points to.
+    let threads = threads.map_or(0, |program| {
+        let align = program.p_align(LittleEndian).max(1);
+        program.p_memsz(LittleEndian).next_multiple_of(align).wrapping_neg()
+    });
     let mut symbols: HashMap<String, Known> = HashMap::new();
     let (mut locals, mut ambiguous) = (HashMap::new(), HashSet::new());
     for symbol in file.symbols().filter(|symbol| !symbol.is_undefined()) {
         let nature = match symbol.kind() {
             SymbolKind::Text => Nature::Function,
             SymbolKind::Data => Nature::Data,
+            SymbolKind::Tls => Nature::Thread,
             _ => continue,
         };
         let Ok(name) = symbol.name() else { continue };
-        let known = Known { address: symbol.address(), size: symbol.size(), nature };
+        let start = if nature == Nature::Thread { threads } else { 0 };
+        let known = Known { address: start.wrapping_add(symbol.address()), size: symbol.size(), nature };
         if symbol.is_global() {
             symbols.insert(name.to_owned(), known);
         } else if nature == Nature::Function && !name.starts_with("local.") {

@@ -3,7 +3,7 @@
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 
-use super::generations::{Copy, Linked, Loaded};
+use super::generations::{Copy, Linked, Loaded, Trampoline};
 
 /// The length of a jump, in bytes: `movabs $target, %r12; jmp *%r12`. Go functions keep nothing in that register when
 /// they are entered (`src/cmd/compile/abi-internal.md`).
@@ -58,20 +58,26 @@ impl Jump {
 /// # Errors
 /// One of them cannot be written; none may be then.
 pub fn plan(loaded: &Loaded, linked: &Linked) -> Result<Vec<Jump>, JumpError> {
-    let mut jumps = Vec::new();
-    for trampoline in &linked.trampolines {
-        let function = &trampoline.function;
-        for Copy { address, code, size } in loaded.copies(function) {
-            let expected = match loaded.entry(address) {
-                // It was looked at then.
-                Some(entry) => entry,
-                None => checked(function, &code, size)?,
-            };
-            let (function, offset) = (function.clone(), trampoline.offset);
-            jumps.push(Jump { function, old: address, size: size as u64, expected, offset });
-        }
-    }
-    Ok(jumps)
+    let jumps = linked.trampolines.iter().map(|trampoline| to(trampoline, loaded));
+    Ok(jumps.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// The jumps to `trampoline` alone, from each copy of its function.
+///
+/// # Errors
+/// One of them cannot be written.
+pub fn to(trampoline: &Trampoline, loaded: &Loaded) -> Result<Vec<Jump>, JumpError> {
+    let function = &trampoline.function;
+    let jump = |Copy { address, code, size }: Copy| {
+        let expected = match loaded.entry(address) {
+            // It was looked at then.
+            Some(entry) => entry,
+            None => checked(function, &code, size)?,
+        };
+        let (function, offset) = (function.clone(), trampoline.offset);
+        Ok(Jump { function, old: address, size: size as u64, expected, offset })
+    };
+    loaded.copies(function).into_iter().map(jump).collect()
 }
 
 /// The first bytes of the function `name`, whose instructions are the first `size` bytes of `code`, if they may be

@@ -153,7 +153,10 @@ fn fix(section: &mut Section, spot: Spot, reloc: Reloc, place: Place, parts: &mu
                 Place::At(_) => None,
             }
         }
-        elf::R_X86_64_GOTPCREL if reloc.add == -4 => Some(Fix::Near(spot, parts.slot(place), reloc.add)),
+        // What belongs to a thread has an offset in place of an address.
+        elf::R_X86_64_GOTPCREL | elf::R_X86_64_GOTTPOFF if reloc.add == -4 => {
+            Some(Fix::Near(spot, parts.slot(place), reloc.add))
+        }
         _ => None,
     }
 }
