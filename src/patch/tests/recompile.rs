@@ -20,7 +20,7 @@ pub struct Log {
 impl Log {
     /// Runs `command`, which has these flags.
     pub fn of(command: &mut Command) -> Log {
-        let text = said(command);
+        let text = run(command).1;
         let work =
             text.lines().find_map(|line| line.strip_prefix("WORK=")).unwrap_or_else(|| panic!("{text}"));
         Log { work: work.into(), text }
@@ -87,8 +87,13 @@ fn words(line: &str) -> Vec<String> {
 
 /// What `command` says, which succeeds.
 pub fn said(command: &mut Command) -> String {
+    run(command).0
+}
+
+/// What `command`, which succeeds, writes to its standard output and error.
+fn run(command: &mut Command) -> (String, String) {
     let output = command.output().unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success(), "{command:?}: {text}");
-    text
+    let [out, error] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{command:?}: {out}{error}");
+    (out, error)
 }

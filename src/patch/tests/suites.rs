@@ -94,12 +94,19 @@ impl Report {
             worse.len(),
         );
         let mut notes = String::new();
-        let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut by_reason: BTreeMap<&str, (Vec<String>, usize)> = BTreeMap::new();
         for (function, reason) in &refused {
-            by_reason.entry(reason).or_default().push(format!("`{function}`"));
+            let (own, others) = by_reason.entry(reason).or_default();
+            if function.starts_with(&suite.prefix()) {
+                own.push(format!("`{function}`"));
+            } else {
+                *others += 1;
+            }
         }
-        for (reason, functions) in by_reason {
-            let _ = writeln!(notes, "- {name}, not switched, {reason}: {}", functions.join(", "));
+        for (reason, (own, others)) in by_reason {
+            let others = (others > 0).then(|| format!("{others} of types and other packages' generic code"));
+            let all: Vec<String> = own.into_iter().chain(others).collect();
+            let _ = writeln!(notes, "- {name}, not switched, {reason}: {}", all.join(", "));
         }
         let mut tell = |what: &str, tests: &BTreeSet<String>| {
             if !tests.is_empty() {

@@ -10,6 +10,17 @@ pub struct Suite {
     pub version: Option<&'static str>,
 }
 
+impl Suite {
+    /// What the names of its functions begin with.
+    pub fn prefix(&self) -> String {
+        // Dots would end the path.
+        match self.package.rsplit_once('/') {
+            Some((before, last)) => format!("{before}/{}.", last.replace('.', "%2e")),
+            None => format!("{}.", self.package),
+        }
+    }
+}
+
 const fn of_go(package: &'static str) -> Suite {
     Suite { package, version: None }
 }
