@@ -107,7 +107,8 @@ fn checked(name: &str, code: &[u8], size: usize) -> Result<[u8; ENTRY], JumpErro
         }
         let near =
             (0..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::NearBranch64);
-        if near && inside(instruction.near_branch64()) {
+        // What branches from one of them to another is written over with them.
+        if near && !early && inside(instruction.near_branch64()) {
             return Err(JumpError::Branch(name.to_owned()));
         }
         framed |= instruction.ip() < PROLOGUE && instruction.mnemonic() == Mnemonic::Push;
@@ -137,10 +138,11 @@ mod tests {
     fn what_may_be_written_over() {
         let nops = [0x90; 30];
         type Refusal = fn(String) -> JumpError;
-        let table: [(&str, Vec<u8>, Option<Refusal>); 10] = [
+        let table: [(&str, Vec<u8>, Option<Refusal>); 11] = [
             ("a frame", with(&[&FRAME, &nops]), None),
             ("a call behind the jump's end", with(&[&FRAME, &[0xe8, 0, 0, 0, 0], &nops]), None),
             ("a call before it", with(&[&[0x55], &[0xe8, 0, 0, 0, 0], &nops]), Some(JumpError::Call)),
+            ("a branch between them", with(&[&[0x74, 3], &nops]), None),
             ("a loop to the start", with(&[&nops, &[0xeb, 0xe0]]), None),
             ("a loop to the fifth byte", with(&[&nops, &[0xeb, 0xe5]]), Some(JumpError::Branch)),
             ("padding behind", with(&[&[0xc3], &[PADDING; 15]]), None),
