@@ -117,7 +117,7 @@ impl Course {
 }
 
 impl Edit {
-    /// Saves it.
+    /// Saves it; a file of which nothing is left is removed.
     pub fn make(&self, project: &Project) {
         let name = format!("shop/{}", self.file);
         let mut text = fs::read_to_string(project.path(&name)).unwrap_or_default();
@@ -125,6 +125,10 @@ impl Edit {
             assert!(text.contains(from), "no `{from}` in {name}");
             text = text.replacen(from, to, 1);
         }
-        project.write(&name, &text);
+        if text.is_empty() {
+            fs::remove_file(project.path(&name)).unwrap();
+        } else {
+            project.write(&name, &text);
+        }
     }
 }

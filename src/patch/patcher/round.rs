@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::baseline::{Running, overlay};
+use super::baseline::{Running, agent};
 use super::{Outcome, Patched, Took};
 use crate::go::export::Run;
 use crate::patch::compile::{CompileError, Order};
@@ -44,11 +44,12 @@ impl Running {
         let started = Instant::now();
         let restart = |words: String| Why::Restart(words);
         let io = |error: std::io::Error| Why::Restart(format!("its files cannot be read: {error}"));
-        let sources = Sources::read(&self.program, self.recipe.workspace.as_deref()).map_err(io)?;
-        let difference = self.sources.difference(&sources, &self.program);
+        let workspace = self.recipe.workspace.as_deref();
+        let sources = Sources::read(&self.program, workspace, Some(&self.sources)).map_err(io)?;
+        let difference = self.sources.difference(&sources);
         if let Some(file) = difference.beside {
             let name = file.file_name().unwrap_or(file.as_os_str()).display().to_string();
-            return Err(restart(format!("`{name}` is new, gone, or part of more than Go code")));
+            return Err(restart(format!("`{name}` changed, which is part of more than Go code")));
         }
         if difference.changed.is_empty() {
             return Err(Why::Unseen);
@@ -57,7 +58,7 @@ impl Running {
         let dir = self.process.dir.join(generation.to_string());
         fs::create_dir_all(&dir).map_err(io)?;
 
-        let fresh = self.compile(&difference.changed, &dir)?;
+        let fresh = self.compile(&difference.changed, &sources, &dir)?;
         let change = match self.outlines.decide(&fresh.outlines, &Known(self, self.minor())) {
             Verdict::Nothing => return Ok(Outcome::Nothing),
             Verdict::Restart(reason) => return Err(reason.into()),
@@ -66,7 +67,7 @@ impl Running {
         let compiled = started.elapsed();
 
         let changed = needed(&change, &fresh.outlines, &Known(self, self.minor()));
-        let packages = self.objects(&fresh, &changed, &dir)?;
+        let packages = self.objects(&fresh, &changed, &sources, &dir)?;
         let tools = &self.recipe.tools.dir;
         let running = Arc::clone(&self.tools);
         let run: Run<'_> = &|command| running.run(command);
@@ -135,7 +136,7 @@ impl Running {
     }
 
     /// Compiles the packages `changed`, and those that see something else of them than before.
-    fn compile(&self, changed: &[String], dir: &Path) -> Result<Fresh, Why> {
+    fn compile(&self, changed: &[String], sources: &Sources, dir: &Path) -> Result<Fresh, Why> {
         let (mut due, mut fresh) = (changed.iter().collect::<BTreeSet<_>>(), Fresh::default());
         for path in &self.order {
             let imports = &self.outlines.now[path].imports;
@@ -152,7 +153,7 @@ impl Running {
             if fresh.outlines.len() == PACKAGES {
                 return Err(Why::Restart(format!("more than {PACKAGES} packages are concerned")));
             }
-            let (archive, outline) = self.compile_one(path, None, &fresh, dir)?;
+            let (archive, outline) = self.compile_one(path, None, &fresh, sources, dir)?;
             fresh.archives.insert(path.clone(), archive);
             fresh.outlines.insert(path.clone(), outline);
         }
@@ -162,19 +163,20 @@ impl Running {
     fn compile_one(
         &self,
         path: &str,
-        extra: Option<&Path>,
+        keep: Option<&Path>,
         fresh: &Fresh,
+        sources: &Sources,
         dir: &Path,
     ) -> Result<(PathBuf, Outline), Why> {
-        let Some(own) = &self.program.packages[path].own else {
+        let (Some(own), Some(inputs)) = (&self.program.packages[path].own, sources.inputs(path)) else {
             return Err(Why::Restart(format!("package `{path}` is not the user's own")));
         };
-        if let Some(obstacle) = own.obstacle {
+        if let Some(obstacle) = own.obstacle.or(inputs.uses_cgo.then_some("uses cgo")) {
             return Err(Why::Restart(format!("package `{path}` {obstacle}")));
         }
-        let overlay = overlay(&self.recipe);
+        let agent = agent(&self.recipe, path);
         let run: Run<'_> = &|command| self.tools.run(command);
-        let order = Order { path, own, overlay: &overlay, extra, into: dir, run };
+        let order = Order { path, own, inputs, agent: agent.as_deref(), keep, into: dir, run };
         let newest = |path: &str| fresh.archives.get(path).or_else(|| self.fresh.get(path)).cloned();
         let compiled = match self.recipe.tools.compile(&order, &self.program, &newest) {
             Ok(compiled) => compiled,
@@ -186,7 +188,13 @@ impl Running {
     }
 
     /// The packages as they are linked. A main that is among them has to keep what only others reach.
-    fn objects(&self, fresh: &Fresh, changed: &[String], dir: &Path) -> Result<Vec<(String, Object)>, Why> {
+    fn objects(
+        &self,
+        fresh: &Fresh,
+        changed: &[String],
+        sources: &Sources,
+        dir: &Path,
+    ) -> Result<Vec<(String, Object)>, Why> {
         let mut packages = Vec::new();
         for (path, archive) in &fresh.archives {
             if path != MAIN {
@@ -202,7 +210,7 @@ impl Running {
                 let kept = dir.join("zz_hotwatch_keep.go");
                 let write = |error| Why::Restart(format!("cannot write to `{}`: {error}", dir.display()));
                 fs::write(&kept, text).map_err(write)?;
-                archive = self.compile_one(MAIN, Some(&kept), fresh, dir)?.0;
+                archive = self.compile_one(MAIN, Some(&kept), fresh, sources, dir)?.0;
             }
             packages.insert(0, (MAIN.to_owned(), object(&archive)?));
         }
