@@ -71,6 +71,14 @@ fn files_that_come_and_go() {
 }
 
 #[test]
+fn what_the_process_lacks() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::LACKING);
+}
+
+#[test]
 fn what_cannot_be_patched_says_why_and_restarts() {
     let project = project("package = \".\"\nbuild = [\"go\", \"build\", \"-o\", \"{out}\", \".\"]");
     let mut up = project.up();

@@ -193,13 +193,36 @@ impl Raw {
 /// # Errors
 /// Something does not compile, or the go command cannot be asked.
 pub fn compiled(asked: Asked<'_>, flags: &[String]) -> Result<Program, ExportError> {
-    let raw = list(asked, &[&["-export".to_owned()], flags].concat())?;
+    let raw = list(asked, &[&["-export".to_owned()], flags].concat(), &[asked.package])?;
     let mut tags = Command::new("go");
     // Any package will do; this one is always there.
     tags.args(["list", "-find", "-f", list::CONTEXT]).args(flags).arg("errors");
     let told = said(asked, &mut tags)?;
     let context = list::context(&String::from_utf8_lossy(&told)).ok_or(ExportError::Context)?;
     Ok(Program { packages: raw.into_iter().map(Raw::package).collect(), context })
+}
+
+/// How packages are compiled that are loaded into a running process.
+const LOADABLE: &str = "-buildmode=plugin";
+
+/// The same program, compiled so that its packages can be loaded into a running process. What does not compile is
+/// left out.
+///
+/// # Errors
+/// The go command cannot be asked.
+pub fn loadable(asked: Asked<'_>, flags: &[String]) -> Result<Program, ExportError> {
+    let flags = [&["-e", "-export", LOADABLE].map(str::to_owned), flags].concat();
+    let raw = list(asked, &flags, &[asked.package])?;
+    Ok(Program { packages: raw.into_iter().map(Raw::package).collect(), ..Program::default() })
+}
+
+/// The packages `paths`, and what they depend on, compiled so that they can be loaded into a running process.
+///
+/// # Errors
+/// One of them does not compile or cannot be found, or the go command cannot be asked.
+pub fn imported(asked: Asked<'_>, flags: &[String], paths: &[&str]) -> Result<Program, ExportError> {
+    let raw = list(asked, &[&["-export", LOADABLE].map(str::to_owned), flags].concat(), paths)?;
+    Ok(Program { packages: raw.into_iter().map(Raw::package).collect(), ..Program::default() })
 }
 
 /// What is known of a program without compiling it.
@@ -216,7 +239,7 @@ pub struct Sketch {
 /// # Errors
 /// The go command cannot be asked.
 pub fn sketch(asked: Asked<'_>) -> Result<Sketch, ExportError> {
-    let mut raw = list(asked, &[])?;
+    let mut raw = list(asked, &[], &[asked.package])?;
     // What others depend on comes first.
     let main = raw.last_mut().map(|raw| std::mem::take(&mut raw.dir)).unwrap_or_default();
     let modules = raw.into_iter().filter_map(|raw| raw.module).filter(Module::is_own);
@@ -224,9 +247,9 @@ pub fn sketch(asked: Asked<'_>) -> Result<Sketch, ExportError> {
     Ok(Sketch { main, modules: modules.into_iter().collect() })
 }
 
-fn list(asked: Asked<'_>, flags: &[String]) -> Result<Vec<Raw>, ExportError> {
+fn list(asked: Asked<'_>, flags: &[String], patterns: &[&str]) -> Result<Vec<Raw>, ExportError> {
     let mut command = Command::new("go");
-    command.args(["list", "-deps", FIELDS]).args(flags).arg("--").arg(asked.package);
+    command.args(["list", "-deps", FIELDS]).args(flags).arg("--").args(patterns);
     let told = said(asked, &mut command)?;
     let answers = serde_json::Deserializer::from_slice(&told).into_iter();
     answers.collect::<Result<_, _>>().map_err(ExportError::Answer)

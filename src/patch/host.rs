@@ -87,6 +87,7 @@ pub struct Host {
     file: File,
     segments: Vec<Segment>,
     symbols: HashMap<String, Known>,
+    thread: Option<u64>,
     fields: Fields,
 }
 
@@ -97,8 +98,8 @@ impl Host {
     /// It is none that can be patched.
     pub fn read(path: &Path) -> Result<Host, HostError> {
         let file = File::open(path)?;
-        let (segments, symbols) = tables(&std::fs::read(path)?)?;
-        let mut host = Host { file, segments, symbols, fields: Fields::default() };
+        let Tables { segments, symbols, thread } = tables(&std::fs::read(path)?)?;
+        let mut host = Host { file, segments, symbols, thread, fields: Fields::default() };
         host.fields = host.read_fields()?;
         Ok(host)
     }
@@ -130,6 +131,11 @@ impl Host {
     pub fn fingerprint(&self, path: &str) -> Option<[u8; 8]> {
         let known = self.find(&format!("go:link.pkghashbytes.{path}"))?;
         self.bytes(known.address, 8)?.try_into().ok()
+    }
+
+    /// How far `runtime.tlsg` is from what the thread pointer points to, as a word that is added to that.
+    pub fn thread(&self) -> Option<u64> {
+        self.thread
     }
 
     /// Where things are in `runtime.moduledata`.
@@ -201,8 +207,26 @@ impl Host {
     }
 }
 
-/// The mapped parts and the symbols of the executable `bytes`.
-fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostError> {
+/// What an executable says of itself.
+struct Tables {
+    /// The mapped parts.
+    segments: Vec<Segment>,
+    symbols: HashMap<String, Known>,
+    thread: Option<u64>,
+}
+
+/// Where `runtime.tlsg` is, of the executable `file`: its variables of a thread end where the thread pointer points to
+/// (variant II in Drepper's "ELF Handling For Thread-Local Storage").
+fn thread(file: &ElfFile64<'_, LittleEndian>) -> Option<u64> {
+    let is_tls = |program: &&elf::ProgramHeader64<LittleEndian>| program.p_type(LittleEndian) == elf::PT_TLS;
+    let block = file.elf_program_headers().iter().find(is_tls)?;
+    let size = block.p_memsz(LittleEndian).next_multiple_of(block.p_align(LittleEndian).max(1));
+    let symbol = file.symbols().find(|symbol| symbol.name() == Ok("runtime.tlsg"))?;
+    Some(symbol.address().wrapping_sub(size))
+}
+
+/// The tables of the executable `bytes`.
+fn tables(bytes: &[u8]) -> Result<Tables, HostError> {
     let file = ElfFile64::<LittleEndian>::parse(bytes).map_err(|_| HostError::Format)?;
     let header = file.elf_header();
     if header.e_machine.get(LittleEndian) != elf::EM_X86_64 {
@@ -245,7 +269,7 @@ fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostEr
     for (name, known) in locals {
         symbols.entry(name.to_owned()).or_insert(known);
     }
-    Ok((segments.collect(), symbols))
+    Ok(Tables { segments: segments.collect(), symbols, thread: thread(&file) })
 }
 
 #[cfg(test)]

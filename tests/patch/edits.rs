@@ -1,6 +1,6 @@
 //! The edits: each says what it changes, where that shows, and how it has to reach the process.
 
-use Expected::{Nothing, Patched, Restarted};
+use Expected::{Extended, Nothing, Patched, Restarted};
 
 /// A save of one file.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Edit {
 pub enum Expected {
     /// It stays, and runs the new code.
     Patched,
+    /// The same, and what the process lacked for that came with it.
+    Extended,
     /// There is another one; the reason holds this.
     Restarted(&'static str),
     /// Nothing happens, and nothing needs to.
@@ -308,6 +310,61 @@ pub const FILES: &[Edit] = &[
     ),
     // A package in another language than Go.
     new("price/note.s", Restarted("`note.s` changed"), &[("", "// Nothing.\n")]),
+];
+
+/// What the linker has left out of the process, since nothing came to it.
+pub const LACKING: &[Edit] = &[
+    main("/hello", Patched, &[("label(3), title", "label(3), title+fmt.Sprint(ranks[\"c\"])")]),
+    main(
+        "/kinds",
+        Patched,
+        &[(
+            "fmt.Fprint(w, kind(square{1}), \", \",",
+            "long, ok := any(square{1}).(interface{ perimeter() int })\n\tfmt.Fprint(w, ok, long.perimeter(), kind(square{1}), \", \",",
+        )],
+    ),
+    // Functions of packages that the process has parts of.
+    main(
+        "/hello",
+        Extended,
+        &[(
+            "func label(n int) string { return",
+            "func label(n int) string { _, _ = fmt.Sscanln(\"7\", &n); return",
+        )],
+    ),
+    main("/hello", Patched, &[("fmt.Sscanln(\"7\", &n)", "fmt.Sscanln(\"8\", &n)")]),
+    main("/hello", Extended, &[("title+fmt", "strings.ToTitle(title)+fmt")]),
+    // Functions of the runtime.
+    main(
+        "/numbers",
+        Extended,
+        &[("fact(4))", "fact(4), complex(float64(fact(4)), 1)/complex(2, float64(fact(2))))")],
+    ),
+    // Packages that it has nothing of, and what they do when they are loaded.
+    main(
+        "/numbers",
+        Extended,
+        &[
+            ("\"bytes\"\n", "\"bytes\"\n\t\"container/ring\"\n"),
+            ("fact(4), ", "fact(4), ring.New(3).Len(), "),
+        ],
+    ),
+    main(
+        "/globals",
+        Extended,
+        &[
+            ("\"errors\"\n", "\"errors\"\n\t\"expvar\"\n"),
+            (
+                "visits.Store(r.URL.Path, true)",
+                "visits.Store(r.URL.Path, true)\n\tvars := &http.Request{Method: \"GET\", URL: &url.URL{Path: \"/debug/vars\"}}\n\t_, pattern := http.DefaultServeMux.Handler(vars)\n\tdefer fmt.Fprint(w, pattern, expvar.Get(\"cmdline\") != nil)",
+            ),
+        ],
+    ),
+    main(
+        "/globals",
+        Patched,
+        &[("fmt.Fprint(w, pattern, expvar", "fmt.Fprint(w, \"pattern \", pattern, expvar")],
+    ),
 ];
 
 /// Edits that only mean something after others.

@@ -13,6 +13,7 @@ use crate::config::Service;
 use crate::go::export::{self, Asked, Own, Package, Program, Run};
 use crate::patch::agent;
 use crate::patch::compile::Order;
+use crate::patch::dependencies::Dependencies;
 use crate::patch::generations::Loaded;
 use crate::patch::host::Host;
 use crate::patch::link::MAIN;
@@ -29,7 +30,10 @@ const HELLO: Duration = Duration::from_secs(60);
 
 /// What is kept over restarts.
 #[derive(Debug, Clone, Default)]
-pub struct Baselines(Arc<Mutex<Kept>>);
+pub struct Baselines {
+    kept: Arc<Mutex<Kept>>,
+    dependencies: Dependencies,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -41,7 +45,7 @@ struct Kept {
 
 impl Baselines {
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, archive: &PathBuf) -> Option<Outline> {
@@ -64,6 +68,7 @@ impl Baselines {
 pub struct Running {
     pub(super) recipe: Recipe,
     pub(super) tools: Arc<tool::Running>,
+    pub(super) service: Service,
     pub(super) process: Process,
     pub(super) program: Program,
     pub(super) sources: Sources,
@@ -72,6 +77,10 @@ pub struct Running {
     pub(super) outlines: verdict::Running,
     /// The archives of packages that were patched since, newest.
     pub(super) fresh: BTreeMap<String, PathBuf>,
+    /// The loadable archives of packages that the sources have come to import since.
+    pub(super) imported: BTreeMap<String, PathBuf>,
+    /// What can be taken from the packages that the process was linked from.
+    pub(super) dependencies: Dependencies,
     /// The functions that the last patch has replaced, as the linker names them.
     pub(super) switched: BTreeSet<String>,
     /// The user's own packages, each after those that it imports.
@@ -79,13 +88,27 @@ pub struct Running {
 }
 
 impl Running {
+    /// Compiles in the background what later patches may take from the packages that the process was linked from.
+    /// Returns a description of the work, which borrows nothing.
+    pub fn preparation(&self) -> impl FnOnce() -> bool + Send + use<> {
+        let (tools, service, flags) =
+            (Arc::clone(&self.tools), self.service.clone(), self.recipe.flags.clone());
+        let (dependencies, program) = (self.dependencies.clone(), self.program.clone());
+        move || {
+            let package = service.package.as_deref().unwrap_or(".");
+            let run: Run<'_> = &|command| tools.run_behind(command);
+            let asked = Asked { dir: &service.dir, env: &service.env, package, run };
+            dependencies.compile(&program, asked, &flags)
+        }
+    }
+
     /// Finds out what `process` runs.
     ///
     /// # Errors
     /// It cannot be patched; in words.
     pub fn find(
         recipe: Recipe,
-        service: &Service,
+        service: Service,
         process: Process,
         baselines: &Baselines,
         tools: Arc<tool::Running>,
@@ -134,6 +157,7 @@ impl Running {
         Ok(Running {
             recipe,
             tools,
+            service,
             process,
             program,
             sources,
@@ -141,6 +165,8 @@ impl Running {
             session,
             outlines,
             fresh,
+            imported: BTreeMap::new(),
+            dependencies: baselines.dependencies.clone(),
             switched,
             order,
         })

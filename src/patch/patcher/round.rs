@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::baseline::{Running, agent};
@@ -13,7 +12,7 @@ use crate::go::export::Run;
 use crate::patch::compile::{CompileError, Order};
 use crate::patch::jump;
 use crate::patch::keep;
-use crate::patch::link::{self, MAIN};
+use crate::patch::link::MAIN;
 use crate::patch::mangle::mangled;
 use crate::patch::object::Object;
 use crate::patch::outline::{Function, Outline};
@@ -58,21 +57,22 @@ impl Running {
         let dir = self.process.dir.join(generation.to_string());
         fs::create_dir_all(&dir).map_err(io)?;
 
+        self.import(&difference.changed, &sources)?;
         let fresh = self.compile(&difference.changed, &sources, &dir)?;
-        let change = match self.outlines.decide(&fresh.outlines, &Known(self, self.minor())) {
-            Verdict::Nothing => return Ok(Outcome::Nothing),
+        let change = match self.outlines.decide(&fresh.outlines, &Known::of(self)) {
+            // What a new package does at its start, it has to do.
+            Verdict::Nothing => match self.not_loaded(&fresh) {
+                Some(path) => return Err(Reason::Import(path.clone()).into()),
+                None => return Ok(Outcome::Nothing),
+            },
             Verdict::Restart(reason) => return Err(reason.into()),
             Verdict::Patch(change) => change,
         };
         let compiled = started.elapsed();
 
-        let changed = needed(&change, &fresh.outlines, &Known(self, self.minor()));
+        let changed = needed(&change, &fresh.outlines, &Known::of(self));
         let packages = self.objects(&fresh, &changed, &sources, &dir)?;
-        let tools = &self.recipe.tools.dir;
-        let running = Arc::clone(&self.tools);
-        let run: Run<'_> = &|command| running.run(command);
-        let order = link::Order { tools, dir: &dir, generation, packages: &packages, changed: &changed, run };
-        let linked = link::link(&order, &self.loaded).map_err(|error| restart(error.to_string()))?;
+        let (linked, link) = self.link(generation, packages, &changed, &dir)?;
         let minor = self.minor();
         let switched: BTreeSet<String> = change.switched.iter().map(|name| mangled(name, minor)).collect();
         let mut jumps = jump::plan(&self.loaded, &linked).map_err(|error| restart(error.to_string()))?;
@@ -101,7 +101,14 @@ impl Running {
             *stale.entry(shown(&jump.function).to_owned()).or_default() += count;
         }
         let functions = change.switched.iter().map(|name| shown(name).to_owned()).collect();
-        Ok(Outcome::Patched(Patched { generation, functions, stale: stale.into_iter().collect(), took }))
+        let stale = stale.into_iter().collect();
+        Ok(Outcome::Patched(Patched { generation, functions, link, stale, took }))
+    }
+
+    /// A package that one of `fresh` imports and the process has not got.
+    fn not_loaded<'a>(&self, fresh: &'a Fresh) -> Option<&'a String> {
+        let mut imports = fresh.outlines.values().flat_map(|outline| outline.imports.keys());
+        imports.find(|path| *path != "unsafe" && self.loaded.fingerprint(path).is_none())
     }
 
     /// How often each function of the last patch has run the new code since; nothing if that cannot be told.
@@ -227,7 +234,7 @@ fn refused(words: &str) -> Why {
     }
 }
 
-fn object(archive: &Path) -> Result<Object, Why> {
+pub(super) fn object(archive: &Path) -> Result<Object, Why> {
     let bytes = fs::read(archive).map_err(|error| Why::Restart(error.to_string()))?;
     Object::parse(bytes).map_err(|error| Why::Restart(error.to_string()))
 }
@@ -252,7 +259,14 @@ fn needed(change: &Change, fresh: &BTreeMap<String, Outline>, known: &Known<'_>)
 }
 
 /// What the process contains.
-struct Known<'a>(&'a Running, u32);
+pub(super) struct Known<'a>(&'a Running, u32);
+
+impl<'a> Known<'a> {
+    /// The process that `running` is about.
+    pub(super) fn of(running: &'a Running) -> Known<'a> {
+        Known(running, running.minor())
+    }
+}
 
 impl Contents for Known<'_> {
     fn has(&self, symbol: &str) -> bool {
@@ -261,6 +275,6 @@ impl Contents for Known<'_> {
 
     fn has_package(&self, path: &str) -> bool {
         // `unsafe` is in the compiler.
-        path == "unsafe" || self.0.loaded.fingerprint(path).is_some()
+        path == "unsafe" || self.0.loaded.fingerprint(path).is_some() || self.0.imported.contains_key(path)
     }
 }

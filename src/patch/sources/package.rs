@@ -1,6 +1,6 @@
 //! What one package is made of on disk: the Go files that a build takes, what they embed, and files in other languages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ pub struct Package {
 pub struct Inputs {
     /// Its Go files, as names in its directory, in order.
     pub files: Vec<String>,
+    /// What they import, by the paths that they say.
+    pub imports: BTreeSet<String>,
     /// What they embed.
     pub embedded: Embedded,
     /// Whether one of them imports "C".
@@ -76,6 +78,7 @@ impl Package {
         let heads = || included.iter().filter_map(|(_, file)| file.head.as_ref());
         let embedded = embedded::resolve(dir, heads().flat_map(|head| &head.embeds).map(String::as_str))?;
         package.inputs = Inputs {
+            imports: heads().flat_map(|head| head.imports.iter().cloned()).collect(),
             uses_cgo: heads().any(|head| head.cgo),
             files: included.iter().map(|(name, _)| (*name).clone()).collect(),
             embedded,
