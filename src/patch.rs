@@ -5,6 +5,7 @@ pub mod agent;
 mod bytes;
 mod capture;
 pub mod compile;
+mod dependencies;
 mod elf;
 mod flip;
 pub mod generations;

@@ -69,7 +69,7 @@ pub enum Event {
         generation: u32,
         /// Each later call of these runs the new code.
         functions: Vec<String>,
-        /// How it was linked: `direct`.
+        /// How it was linked: `direct`, or `plugin` where what the process lacked came with it.
         link: &'static str,
         /// How many goroutines go on in an older version of them.
         stale_goroutines: u64,

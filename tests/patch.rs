@@ -63,6 +63,22 @@ fn edits_that_follow_each_other() {
 }
 
 #[test]
+fn files_that_come_and_go() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::FILES);
+}
+
+#[test]
+fn what_the_process_lacks() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::LACKING);
+}
+
+#[test]
 fn what_cannot_be_patched_says_why_and_restarts() {
     let project = project("package = \".\"\nbuild = [\"go\", \"build\", \"-o\", \"{out}\", \".\"]");
     let mut up = project.up();

@@ -9,11 +9,16 @@ use std::process::Command;
 
 use serde::Deserialize;
 
+use super::list;
+use crate::constraint::Context;
+
 /// A program of which every package is compiled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Program {
     /// Its packages by the path that the linker knows; that of the program itself is `main`.
     pub packages: BTreeMap<String, Package>,
+    /// What build constraints may ask for.
+    pub context: Context,
 }
 
 /// A compiled package.
@@ -34,13 +39,13 @@ pub struct Own {
     pub path: String,
     /// The path of its module.
     pub module: String,
-    /// Its Go files, as names in `dir`.
+    /// Its Go files when it was listed, as names in `dir`.
     pub files: Vec<String>,
     /// The version of the language that its module asks for, as in `1.22`; empty if it does not say.
     pub language: String,
     /// What it imports under another path than it says.
     pub renamed: BTreeMap<String, String>,
-    /// Files that it is made of beside those: what it embeds or has in other languages, and its module's.
+    /// The files of its module that say how it is built.
     pub beside: Vec<PathBuf>,
     /// Why it cannot be compiled alone; `None` if it can.
     pub obstacle: Option<&'static str>,
@@ -58,6 +63,9 @@ pub enum ExportError {
     /// It answered something else.
     #[error("`go list` answered what is not understood: {0}")]
     Answer(serde_json::Error),
+    /// It answered something else when it was asked for the build tags that hold.
+    #[error("`go list` answered what is not understood about build tags")]
+    Context,
 }
 
 /// What a program said, and whether it succeeded.
@@ -89,7 +97,7 @@ pub struct Asked<'a> {
 
 /// What is asked of each package.
 const FIELDS: &str = "-json=ImportPath,Name,Dir,Export,Standard,Module,GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,\
-                      FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles,EmbedPatterns,EmbedFiles,ImportMap";
+                      FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles,ImportMap";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -118,8 +126,6 @@ struct Raw {
     #[serde(rename = "SwigCXXFiles")]
     swig_cxx_files: Vec<String>,
     syso_files: Vec<String>,
-    embed_patterns: Vec<String>,
-    embed_files: Vec<String>,
     import_map: BTreeMap<String, String>,
 }
 
@@ -160,8 +166,6 @@ impl Raw {
             Some("uses cgo")
         } else if !self.s_files.is_empty() {
             Some("has assembly")
-        } else if !self.embed_patterns.is_empty() {
-            Some("embeds files")
         } else {
             None
         }
@@ -169,17 +173,12 @@ impl Raw {
 
     fn package(self) -> (String, Package) {
         let obstacle = self.obstacle();
-        let beside = self.foreign().chain(&self.s_files).chain(&self.embed_files);
-        let beside: Vec<PathBuf> = beside.map(|name| self.dir.join(name)).collect();
         let own = self.module.filter(|module| module.is_own() && !self.standard).map(|module| Own {
             dir: self.dir,
             path: self.import_path.clone(),
             module: module.path,
             files: self.go_files,
-            beside: beside
-                .into_iter()
-                .chain([module.go_mod.with_file_name("go.sum"), module.go_mod])
-                .collect(),
+            beside: vec![module.go_mod.with_file_name("go.sum"), module.go_mod],
             language: module.go_version,
             renamed: self.import_map,
             obstacle,
@@ -194,8 +193,36 @@ impl Raw {
 /// # Errors
 /// Something does not compile, or the go command cannot be asked.
 pub fn compiled(asked: Asked<'_>, flags: &[String]) -> Result<Program, ExportError> {
-    let raw = list(asked, &[&["-export".to_owned()], flags].concat())?;
-    Ok(Program { packages: raw.into_iter().map(Raw::package).collect() })
+    let raw = list(asked, &[&["-export".to_owned()], flags].concat(), &[asked.package])?;
+    let mut tags = Command::new("go");
+    // Any package will do; this one is always there.
+    tags.args(["list", "-find", "-f", list::CONTEXT]).args(flags).arg("errors");
+    let told = said(asked, &mut tags)?;
+    let context = list::context(&String::from_utf8_lossy(&told)).ok_or(ExportError::Context)?;
+    Ok(Program { packages: raw.into_iter().map(Raw::package).collect(), context })
+}
+
+/// How packages are compiled that are loaded into a running process.
+const LOADABLE: &str = "-buildmode=plugin";
+
+/// The same program, compiled so that its packages can be loaded into a running process. What does not compile is
+/// left out.
+///
+/// # Errors
+/// The go command cannot be asked.
+pub fn loadable(asked: Asked<'_>, flags: &[String]) -> Result<Program, ExportError> {
+    let flags = [&["-e", "-export", LOADABLE].map(str::to_owned), flags].concat();
+    let raw = list(asked, &flags, &[asked.package])?;
+    Ok(Program { packages: raw.into_iter().map(Raw::package).collect(), ..Program::default() })
+}
+
+/// The packages `paths`, and what they depend on, compiled so that they can be loaded into a running process.
+///
+/// # Errors
+/// One of them does not compile or cannot be found, or the go command cannot be asked.
+pub fn imported(asked: Asked<'_>, flags: &[String], paths: &[&str]) -> Result<Program, ExportError> {
+    let raw = list(asked, &[&["-export", LOADABLE].map(str::to_owned), flags].concat(), paths)?;
+    Ok(Program { packages: raw.into_iter().map(Raw::package).collect(), ..Program::default() })
 }
 
 /// What is known of a program without compiling it.
@@ -212,7 +239,7 @@ pub struct Sketch {
 /// # Errors
 /// The go command cannot be asked.
 pub fn sketch(asked: Asked<'_>) -> Result<Sketch, ExportError> {
-    let mut raw = list(asked, &[])?;
+    let mut raw = list(asked, &[], &[asked.package])?;
     // What others depend on comes first.
     let main = raw.last_mut().map(|raw| std::mem::take(&mut raw.dir)).unwrap_or_default();
     let modules = raw.into_iter().filter_map(|raw| raw.module).filter(Module::is_own);
@@ -220,14 +247,20 @@ pub fn sketch(asked: Asked<'_>) -> Result<Sketch, ExportError> {
     Ok(Sketch { main, modules: modules.into_iter().collect() })
 }
 
-fn list(asked: Asked<'_>, flags: &[String]) -> Result<Vec<Raw>, ExportError> {
+fn list(asked: Asked<'_>, flags: &[String], patterns: &[&str]) -> Result<Vec<Raw>, ExportError> {
     let mut command = Command::new("go");
-    command.args(["list", "-deps", FIELDS]).args(flags).arg("--").arg(asked.package);
+    command.args(["list", "-deps", FIELDS]).args(flags).arg("--").args(patterns);
+    let told = said(asked, &mut command)?;
+    let answers = serde_json::Deserializer::from_slice(&told).into_iter();
+    answers.collect::<Result<_, _>>().map_err(ExportError::Answer)
+}
+
+/// What the go command answers to `command`.
+fn said(asked: Asked<'_>, command: &mut Command) -> Result<Vec<u8>, ExportError> {
     let said = (asked.run)(command.current_dir(asked.dir).envs(asked.env).env("PWD", asked.dir));
     let said = said.map_err(ExportError::Run)?;
     if !said.success {
         return Err(ExportError::Refused(String::from_utf8_lossy(&said.stderr).trim().to_owned()));
     }
-    let answers = serde_json::Deserializer::from_slice(&said.stdout).into_iter();
-    answers.collect::<Result<_, _>>().map_err(ExportError::Answer)
+    Ok(said.stdout)
 }

@@ -146,11 +146,12 @@ fn listing(query: &Query, running: &Running) -> Result<Listing, String> {
     Ok(Listing { packages, modules, workspace, context })
 }
 
-/// Everything that build constraints may ask for, a line each.
-const CONTEXT: &str = "{{context.GOOS}}\n{{context.GOARCH}}\n{{context.CgoEnabled}}\n{{len context.ReleaseTags}}\n\
+/// Everything that build constraints may ask for, a line each: a template for `go list -f`.
+pub const CONTEXT: &str = "{{context.GOOS}}\n{{context.GOARCH}}\n{{context.CgoEnabled}}\n{{len context.ReleaseTags}}\n\
                        {{join context.BuildTags \" \"}}\n{{join context.ToolTags \" \"}}";
 
-fn context(text: &str) -> Option<Context> {
+/// What `text` says, which the go command has answered to [`CONTEXT`].
+pub fn context(text: &str) -> Option<Context> {
     let mut lines = text.lines();
     Some(Context {
         goos: lines.next()?.to_owned(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::capture::{self, Capture};
+use super::sources::{Inputs, embedded};
 use crate::go::export::{Own, Program, Run};
 
 /// Flags for every package: symbols are named, not numbered.
@@ -56,12 +57,14 @@ pub struct Compiled {
 pub struct Order<'a> {
     /// The path that the linker knows.
     pub path: &'a str,
-    /// Its files, and how they are compiled.
+    /// Where it is, and how it is compiled.
     pub own: &'a Own,
-    /// Where the files are that are not in its directory, by their names in it.
-    pub overlay: &'a dyn Fn(&str) -> Option<PathBuf>,
-    /// A file to compile with it.
-    pub extra: Option<&'a Path>,
+    /// Its files, and what they embed.
+    pub inputs: &'a Inputs,
+    /// The agent, which is part of package main.
+    pub agent: Option<&'a Path>,
+    /// A file of [`super::keep::text`] to compile with it.
+    pub keep: Option<&'a Path>,
     /// A directory for what goes in and comes out.
     pub into: &'a Path,
     /// Runs the compiler.
@@ -80,14 +83,15 @@ impl Tools {
         fresh: &dyn Fn(&str) -> Option<PathBuf>,
     ) -> Result<Compiled, CompileError> {
         let named = |kind| order.into.join(format!("{}.{kind}", order.path.replace('/', "-")));
-        let (out, imports) = (named("a"), named("imports"));
+        let (out, imports, embeds) = (named("a"), named("imports"), named("embeds"));
         std::fs::write(&imports, import_config(order.own, program, fresh))?;
         let mut command = Command::new(self.dir.join("compile"));
         command.arg("-o").arg(&out).args(["-p", order.path]);
         if let Some(language) = language(&order.own.language) {
             command.arg(format!("-lang=go{language}"));
         }
-        if order.extra.is_none() {
+        // The functions that are kept have no bodies.
+        if order.keep.is_none() {
             command.arg("-complete");
         }
         command.args(["-goversion", &self.version, &format!("-c={}", self.threads)]);
@@ -98,10 +102,12 @@ impl Tools {
             .args([NAMED, NOT_INLINED, LOADABLE, capture::FLAG, "-nolocalimports", "-importcfg"])
             .arg(&imports)
             .arg("-pack");
-        for file in &order.own.files {
-            command.arg((order.overlay)(file).unwrap_or_else(|| Path::new(".").join(file)));
+        if !order.inputs.embedded.is_empty() {
+            std::fs::write(&embeds, embedded::config(&order.inputs.embedded))?;
+            command.arg("-embedcfg").arg(&embeds);
         }
-        command.args(order.extra).current_dir(&order.own.dir).env("PWD", &order.own.dir);
+        command.args(order.inputs.files.iter().map(|file| Path::new(".").join(file)));
+        command.args(order.agent).args(order.keep).current_dir(&order.own.dir).env("PWD", &order.own.dir);
         let said = (order.run)(&mut command)?;
         let text = String::from_utf8_lossy(&[&said.stdout[..], &said.stderr].concat()).into_owned();
         let (captures, rest) = capture::take(&text);

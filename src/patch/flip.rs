@@ -14,7 +14,7 @@ pub const TEMPORARY: &str = "..stmp_";
 /// The archive of `object`, with those of its variables without pointers that stand elsewhere already, as
 /// `is_loaded` says, and the temporaries of their initialisers.
 pub fn flipped(object: &Object, is_loaded: impl Fn(&str) -> bool) -> Vec<u8> {
-    let kept = kept(object, &is_loaded);
+    let laid_out = laid_out(object, is_loaded);
     let mut bytes = object.bytes().to_vec();
     for (index, symbol) in object.symbols().iter().enumerate() {
         let to = match symbol.kind {
@@ -22,13 +22,23 @@ pub fn flipped(object: &Object, is_loaded: impl Fn(&str) -> bool) -> Vec<u8> {
             Kind::Zero => Kind::ZeroNoPointers,
             _ => continue,
         };
-        let is_temporary = symbol.name.contains(TEMPORARY);
-        let unused = if is_temporary { !kept.contains(&index) } else { is_loaded(&symbol.name) };
-        if unused && let Some(entry) = object.entry(index) {
+        if !laid_out.contains(&index)
+            && let Some(entry) = object.entry(index)
+        {
             bytes[entry + KIND_AT] = to.number(object.minor());
         }
     }
     bytes
+}
+
+/// The numbers of the symbols in `object` for which the linker has to know where their pointers are.
+pub fn laid_out(object: &Object, is_loaded: impl Fn(&str) -> bool) -> HashSet<usize> {
+    let mut laid_out = kept(object, &is_loaded);
+    let symbols = object.symbols().iter().enumerate();
+    let variables = symbols.filter(|(_, symbol)| matches!(symbol.kind, Kind::Data | Kind::Zero));
+    let new = variables.filter(|(_, symbol)| !symbol.name.contains(TEMPORARY) && !is_loaded(&symbol.name));
+    laid_out.extend(new.map(|(index, _)| index));
+    laid_out
 }
 
 /// The temporaries that variables begin with which nobody has yet.

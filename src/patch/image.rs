@@ -12,7 +12,7 @@ mod layout;
 mod module;
 mod relocatable;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::generations::{Code, Function, Linked, Loaded, Trampoline};
 use super::host::Nature;
@@ -37,6 +37,17 @@ pub enum ImageError {
     /// A reference of a kind that is not supported.
     #[error("cannot redirect what refers to `{0}`")]
     Reference(String),
+}
+
+impl ImageError {
+    /// The same, with names as the compiler gives them, where `names` has them by those that the linker gives.
+    pub fn with_names(self, names: &HashMap<String, &str>) -> ImageError {
+        let known = |name: String| names.get(&name).map_or(name, |name| (*name).to_owned());
+        match self {
+            ImageError::Missing(lacking) => ImageError::Missing(lacking.into_iter().map(known).collect()),
+            other => other,
+        }
+    }
 }
 
 fn list(names: &[String]) -> String {
@@ -90,7 +101,7 @@ pub fn build(
         library: std::path::PathBuf::new(),
         functions: std::collections::BTreeMap::new(),
         trampolines: Vec::new(),
-        data: std::collections::HashMap::new(),
+        data: HashMap::new(),
         packages: Vec::new(),
         code,
         memory: layout.memory(),

@@ -2,7 +2,7 @@
 //! can: tables of functions, of types and for the collector. It is shown a stand-in for the service's executable, and
 //! what it leaves for the system's linker is finished here.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,8 +10,8 @@ use std::process::Command;
 use super::generations::{Linked, Loaded};
 use super::image::{self, ImageError, Relocatable};
 use super::keep;
-use super::mangle::mangled;
-use super::object::{Object, ObjectError};
+use super::mangle::{mangled, package_of};
+use super::object::{Aux, Object, ObjectError, Symbol};
 use super::{flip, stub};
 use crate::go::export::Run;
 
@@ -20,6 +20,9 @@ pub const MAIN: &str = "main";
 
 /// Packages that the linker adds.
 const ADDED: [&str; 2] = ["runtime", "runtime/cgo"];
+
+/// What the linker says of a name that it cannot find (`cmd/link/internal/ld/data.go`, `loader/loader.go`).
+const TARGET: &str = "relocation target ";
 
 /// What is to be linked.
 #[derive(Clone, Copy)]
@@ -64,6 +67,9 @@ pub enum LinkError {
         /// What it imports.
         import: String,
     },
+    /// Variables are of types that the service never describes, so that nobody knows where their pointers are.
+    #[error("the running service does not describe `{}`", .0.first().map_or("", |name| name))]
+    Types(Vec<String>),
     /// The result of the compiler is not understood.
     #[error(transparent)]
     Object(#[from] ObjectError),
@@ -72,12 +78,32 @@ pub enum LinkError {
     Image(#[from] ImageError),
 }
 
+impl LinkError {
+    /// The packages that the service would have to have, or to have all of; none if that is not what is wrong.
+    pub fn lacking(&self) -> BTreeSet<String> {
+        match self {
+            LinkError::Package(path) => BTreeSet::from([path.clone()]),
+            LinkError::Image(ImageError::Missing(names)) | LinkError::Types(names) => {
+                names.iter().filter_map(|name| package_of(name)).collect()
+            }
+            LinkError::Tool { output, .. } => {
+                // What only data refer to, the linker looks for itself.
+                let named = output.lines().filter_map(|line| line.split_once(TARGET));
+                let names = named.filter_map(|(_, rest)| rest.split_whitespace().next());
+                names.filter_map(package_of).collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+}
+
 /// Links what `order` says for a service that has `loaded`.
 ///
 /// # Errors
 /// The service has to be restarted for the change, for the reason that the error names; nothing was loaded.
 pub fn link(order: &Order<'_>, loaded: &Loaded) -> Result<Linked, LinkError> {
     check_imports(order, loaded)?;
+    check_types(order.packages, loaded)?;
     let mut archives = write_archives(order, loaded)?;
     let given_main = order.packages.iter().position(|(path, _)| path == MAIN);
     let own_main = match given_main {
@@ -100,9 +126,10 @@ pub fn link(order: &Order<'_>, loaded: &Loaded) -> Result<Linked, LinkError> {
         let own = object.symbols().iter().map(|symbol| symbol.name.as_str());
         object.foreign().iter().map(String::as_str).chain(own.filter(|name| name.starts_with("type:")))
     });
-    let names: HashSet<String> = names.map(|name| mangled(name, minor)).collect();
+    // By the names that the linker gives them.
+    let names: HashMap<String, &str> = names.map(|name| (mangled(name, minor), name)).collect();
     let shown = order.dir.join(stub::NAME);
-    write(&shown, &stub::build(loaded, names.iter().map(String::as_str), outside()))?;
+    write(&shown, &stub::build(loaded, names.keys().map(String::as_str), outside()))?;
 
     let mut config = String::new();
     for (path, archive) in &archives {
@@ -117,7 +144,8 @@ pub fn link(order: &Order<'_>, loaded: &Loaded) -> Result<Linked, LinkError> {
     let object = order.dir.join("go.o");
     let object = std::fs::read(&object).map_err(|error| LinkError::Io("read what the linker left", error))?;
     let changed = order.changed.iter().map(|name| mangled(name, minor)).collect();
-    let image = image::build(Relocatable::parse(&object)?, loaded, order.generation, &changed)?;
+    let image = image::build(Relocatable::parse(&object)?, loaded, order.generation, &changed);
+    let image = image.map_err(|error| error.with_names(&names))?;
     let library = order.dir.join(format!("patch{}.so", order.generation));
     write(&library, &image.bytes)?;
     let packages = order.packages.iter().map(|(path, object)| (path.clone(), object.fingerprint())).collect();
@@ -140,6 +168,51 @@ fn check_imports(order: &Order<'_>, loaded: &Loaded) -> Result<(), LinkError> {
         }
     }
     Ok(())
+}
+
+/// Whether the types of all variables that come with the packages are described, by them or by the service.
+fn check_types(packages: &[(String, Object)], loaded: &Loaded) -> Result<(), LinkError> {
+    let mut described: HashMap<&str, Vec<&str>> = HashMap::new();
+    let mut open: Vec<&str> = Vec::new();
+    for (_, object) in packages {
+        let laid_out = flip::laid_out(object, |name| loaded.find(&mangled(name, object.minor())).is_some());
+        for (index, symbol) in object.symbols().iter().enumerate() {
+            if is_type(&symbol.name) {
+                described.entry(&symbol.name).or_default().extend(parts(object, symbol));
+            } else if laid_out.contains(&index) {
+                let types = object.aux(symbol).filter(|(aux, _)| *aux == Aux::Type);
+                open.extend(types.map(|(_, target)| object.name(target)));
+            }
+        }
+    }
+    let minor = packages.first().map_or(0, |(_, object)| object.minor());
+    let (mut seen, mut missing) = (HashSet::new(), BTreeSet::new());
+    while let Some(name) = open.pop().filter(|name| !name.is_empty()) {
+        if !seen.insert(name) {
+            continue;
+        }
+        match described.get(name) {
+            Some(parts) => open.extend(parts),
+            None if loaded.find(&mangled(name, minor)).is_some() => {}
+            None => drop(missing.insert(name.to_owned())),
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(LinkError::Types(missing.into_iter().collect())) }
+}
+
+/// Whether `name` is that of a type's description.
+fn is_type(name: &str) -> bool {
+    name.starts_with("type:") && !name.starts_with("type:.")
+}
+
+/// The types that the layout of the one described by `symbol` is made of.
+fn parts<'a>(object: &'a Object, symbol: &Symbol) -> Vec<&'a str> {
+    let kind = object.content(symbol).get(23).copied().unwrap_or_default() & 31;
+    if !matches!(kind, stub::ARRAY | stub::STRUCT) {
+        return Vec::new();
+    }
+    let addresses = object.relocs(symbol).filter(|reloc| reloc.size == 8);
+    addresses.map(|reloc| object.name(reloc.target)).filter(|name| is_type(name)).collect()
 }
 
 /// Writes the packages as the linker shall see them.

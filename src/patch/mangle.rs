@@ -1,5 +1,5 @@
-//! The names that the Go linker gives to symbols of types, which may be long (`typeSymbolMangle` in
-//! `cmd/link/internal/ld/lib.go`). Pure.
+//! The names that the Go linker gives to symbols: of types, which may be long (`typeSymbolMangle` in
+//! `cmd/link/internal/ld/lib.go`), and of packages (`PathToPrefix` in `cmd/internal/objabi/path.go`). Pure.
 
 use sha2::{Digest, Sha256};
 
@@ -27,6 +27,27 @@ pub fn mangled(name: &str, minor: u32) -> String {
     format!("{}{}{}", &name[..=open], digest(&name[open + 1..close], minor), &name[close..])
 }
 
+/// The path of the package that the function, variable or type `name` is part of; `None` if it is nothing like that.
+pub fn package_of(name: &str) -> Option<String> {
+    let name = name.strip_prefix("type:").map_or(name, |name| name.trim_start_matches(['*', '[', ']']));
+    let end = name.find('[').unwrap_or(name.len());
+    let start = name[..end].rfind('/').map_or(0, |at| at + 1);
+    let escaped = &name[..start + name[start..end].find('.')?];
+    let is_path = !escaped.starts_with('.') && !escaped.is_empty() && !escaped.contains([':', ' ', '(']);
+    is_path.then(|| unescaped(escaped)).flatten()
+}
+
+/// The path in which `%2e` stands for a dot, and so on.
+fn unescaped(path: &str) -> Option<String> {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// Six bytes of a hash, in base 64. The hash is made different from SHA-256 on purpose, in one of three ways.
 fn digest(text: &str, minor: u32) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -52,6 +73,23 @@ fn digest(text: &str, minor: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_tells_its_package() {
+        let table = [
+            ("fmt.Sscanln", Some("fmt")),
+            ("net/http.(*Client).Do", Some("net/http")),
+            ("gopkg.in/yaml%2ev3.Marshal", Some("gopkg.in/yaml.v3")),
+            ("slices.Max[go.shape.[]example.com/a.T]", Some("slices")),
+            ("type:.eq.net/url.URL", None),
+            ("type:*net/url.URL", Some("net/url")),
+            ("type:func(io.Reader) error", None),
+            ("_cgo_init", None),
+        ];
+        for (name, expected) in table {
+            assert_eq!(package_of(name).as_deref(), expected, "{name}");
+        }
+    }
 
     #[test]
     fn only_long_names_of_types_change() {

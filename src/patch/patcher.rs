@@ -2,6 +2,7 @@
 //! the conversation with the agent, the outlines of the user's packages and all that was loaded.
 
 mod baseline;
+mod linking;
 mod round;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use super::verdict::Reason;
 use crate::config::Service;
 pub use baseline::Baselines;
 use baseline::Running;
+pub use linking::Link;
 
 /// A process that may be patched.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub enum Told {
     Unable(String),
     /// A save was dealt with.
     Done(Outcome),
+    /// What later patches may need was compiled in the background, which took so long.
+    Prepared(Duration),
     /// A while after a patch: how often each of its functions has run the new code.
     Effects(Vec<(String, u64)>),
 }
@@ -71,6 +75,8 @@ pub struct Patched {
     pub generation: u32,
     /// The functions that run anew, as a user knows them.
     pub functions: Vec<String>,
+    /// How it was linked.
+    pub link: Link,
     /// How many goroutines are still in an older version of them, of those that have any.
     pub stale: Vec<(String, u64)>,
     /// How long the parts took.
@@ -113,17 +119,26 @@ impl Patcher {
         service: Service,
         process: Process,
         baselines: Baselines,
-        tell: impl Fn(Told) + Send + 'static,
+        tell: impl Fn(Told) + Send + Sync + 'static,
     ) -> Patcher {
         let (requests, received) = unbounded();
         let tools = Arc::<tool::Running>::default();
         let of_thread = Arc::clone(&tools);
         let thread = std::thread::spawn(move || {
             let dir = process.dir.clone();
-            match Running::find(recipe, &service, process, &baselines, of_thread) {
+            match Running::find(recipe, service, process, &baselines, of_thread) {
                 Ok(mut running) => {
                     tell(Told::Ready);
-                    serve(&mut running, &received, &tell);
+                    let prepare = running.preparation();
+                    std::thread::scope(|scope| {
+                        scope.spawn(|| {
+                            let begun = Instant::now();
+                            if prepare() {
+                                tell(Told::Prepared(begun.elapsed()));
+                            }
+                        });
+                        serve(&mut running, &received, &tell);
+                    });
                 }
                 Err(why) => {
                     tell(Told::Unable(why));

@@ -38,8 +38,8 @@ const NOTE_ABI_HASH: u32 = 2;
 const NOTE_DEPENDENCIES: u32 = 3;
 
 /// `Kind` in `internal/abi/type.go`: those whose layout is that of their parts.
-const ARRAY: u8 = 17;
-const STRUCT: u8 = 25;
+pub(super) const ARRAY: u8 = 17;
+pub(super) const STRUCT: u8 = 25;
 
 /// A section to be written.
 struct Section {
@@ -78,7 +78,7 @@ pub fn build<'a>(
                 }
             }
             Some((_, Nature::Data)) => add(name, codes::STT_OBJECT, 2, TEXT, 8),
-            Some((_, Nature::Thread)) => add(name, codes::STT_TLS, 2, 0, 8),
+            None if name == "runtime.tlsg" => add(name, codes::STT_TLS, 2, 0, 8),
             None => {}
         }
     }

@@ -30,6 +30,25 @@ impl Running {
         }
     }
 
+    /// Runs `command` to its end, where nothing waits for it: others go first.
+    ///
+    /// # Errors
+    /// As [`Running::run`].
+    pub fn run_behind(&self, command: &mut Command) -> io::Result<Said> {
+        let mut nice = Command::new("nice");
+        nice.args(["-n", "10"]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => nice.env(name, value),
+                None => nice.env_remove(name),
+            };
+        }
+        if let Some(dir) = command.get_current_dir() {
+            nice.current_dir(dir);
+        }
+        self.run(&mut nice)
+    }
+
     /// Runs `command` to its end.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod reason;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::mangle::package_of;
 use super::outline::{Function, Outline};
 pub use reason::{Reason, short as shown};
 
@@ -77,7 +78,8 @@ impl Running {
     /// What to do about `fresh`, packages that were compiled again, in a process that holds `contents`.
     pub fn decide(&self, fresh: &BTreeMap<String, Outline>, contents: &dyn Contents) -> Verdict {
         self.change(fresh, contents).map_or_else(Verdict::Restart, |change| {
-            if change == Change::default() { Verdict::Nothing } else { Verdict::Patch(change) }
+            // What only new code calls is as good as not written yet.
+            if change.switched.is_empty() { Verdict::Nothing } else { Verdict::Patch(change) }
         })
     }
 
@@ -150,7 +152,7 @@ impl Running {
     /// Whether what the process has of this name is what the sources say: it is nobody's own code, or another package
     /// holds it as well, as each does that uses a function with type parameters.
     fn is_current(&self, name: &str) -> bool {
-        !self.now.contains_key(package(name))
+        package_of(name).is_none_or(|path| !self.now.contains_key(&path))
             || self.now.values().any(|outline| outline.functions.contains_key(name))
     }
 }
@@ -199,19 +201,12 @@ fn missing_table(
 }
 
 /// Why a method table cannot be brought by a patch: the process has not got it, and may have made its own.
-fn missing(pair: &str, contents: &dyn Contents) -> Option<Reason> {
+pub fn missing(pair: &str, contents: &dyn Contents) -> Option<Reason> {
     if contents.has(&format!("go:itab.{pair}")) {
         return None;
     }
     let (of, interface) = itab(pair, &|name| contents.has(&format!("type:{name}")))?;
     Some(Reason::Itab { of, interface })
-}
-
-/// The path of the package that a function is named after.
-fn package(name: &str) -> &str {
-    let end = name.find('[').unwrap_or(name.len());
-    let start = name[..end].rfind('/').map_or(0, |at| at + 1);
-    name[start..end].find('.').map_or("", |at| &name[..start + at])
 }
 
 /// The type and the interface of a method table, if the process knows both already: then it may have made its own.
@@ -260,10 +255,15 @@ fn is_part_of_another(name: &str) -> bool {
     closures::parent(name).is_some() || closures::belongs_to_its_frame(name)
 }
 
+/// Whether a function is a type's own: what compares or hashes its values.
+fn is_of_type(name: &str) -> bool {
+    name.starts_with("type:.")
+}
+
 /// A function that is no longer there must not be one that somebody may have kept.
 fn check_removed(now: &BTreeMap<String, Outline>, old: &Outline, new: &Outline) -> Result<(), Reason> {
     let removed = old.functions.keys().filter(|name| !new.functions.contains_key(*name));
-    for name in removed.filter(|name| !is_part_of_another(name)) {
+    for name in removed.filter(|name| !is_part_of_another(name) && !is_of_type(name)) {
         let is_taken = |outline: &Outline| {
             outline.taken.contains(name)
                 || outline.functions.values().any(|function| function.mentions.contains(name))

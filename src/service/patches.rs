@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Sender;
 
@@ -122,6 +122,10 @@ impl Patches {
                 Told::Ready => Input::Patchable { pid, able: Ok(()) },
                 Told::Unable(why) => Input::Patchable { pid, able: Err(why) },
                 Told::Done(outcome) => Input::Patched(outcome),
+                Told::Prepared(took) => {
+                    tell.notice(Some(&name), Level::Info, prepared(took));
+                    return;
+                }
                 Told::Effects(effects) => {
                     tell.notice(Some(&name), Level::Info, words(&effects));
                     return;
@@ -144,6 +148,11 @@ impl Patches {
         self.starting.take_if(|(starting, _)| *starting == pid);
         self.patcher.take_if(|(patched, _)| *patched == pid);
     }
+}
+
+fn prepared(took: Duration) -> String {
+    let seconds = took.as_secs_f64();
+    format!("its dependencies are compiled for patches as well, in the background ({seconds:.1} s)")
 }
 
 /// What a patch has led to, in words.

@@ -1,6 +1,6 @@
 //! The edits: each says what it changes, where that shows, and how it has to reach the process.
 
-use Expected::{Nothing, Patched, Restarted};
+use Expected::{Extended, Nothing, Patched, Restarted};
 
 /// A save of one file.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Edit {
 pub enum Expected {
     /// It stays, and runs the new code.
     Patched,
+    /// The same, and what the process lacked for that came with it.
+    Extended,
     /// There is another one; the reason holds this.
     Restarted(&'static str),
     /// Nothing happens, and nothing needs to.
@@ -36,6 +38,10 @@ const fn main(
 
 const fn price(expected: Expected, change: &'static [(&'static str, &'static str)]) -> Edit {
     Edit { file: "price/price.go", change, path: "/prices", expected }
+}
+
+const fn new(file: &'static str, expected: Expected, text: &'static [(&'static str, &'static str)]) -> Edit {
+    Edit { file, change: text, path: "/hello", expected }
 }
 
 /// One rule after the other, on both sides of its border.
@@ -253,6 +259,112 @@ pub const EDITS: &[Edit] = &[
         path: "/prices",
         expected: Restarted("type `"),
     },
+];
+
+/// Files that come and go, and files that are embedded.
+pub const FILES: &[Edit] = &[
+    main(
+        "/paged",
+        Patched,
+        &[("fmt.Fprint(w, motto, string(page), err)", "fmt.Fprint(w, motto, len(page), err)")],
+    ),
+    // A file of functions that nobody calls yet, and their first call.
+    new("extra.go", Nothing, &[("", "package main\n\nfunc extra() string { return \"extra\" }\n")]),
+    main("/hello", Patched, &[("\"hello %s %s\", label(3)", "\"hello %s %s\", extra()")]),
+    Edit { file: "extra.go", change: &[("\"extra\"", "\"more\"")], path: "/hello", expected: Patched },
+    // Files that are for other systems, by their constraint and by their name.
+    new(
+        "extra_other.go",
+        Nothing,
+        &[("", "//go:build !linux\n\npackage main\n\nfunc extra() string { return \"elsewhere\" }\n")],
+    ),
+    new(
+        "extra_windows.go",
+        Nothing,
+        &[("", "package main\n\nfunc extra() string { return \"elsewhere\" }\n")],
+    ),
+    // What is in a file that goes is called no longer.
+    main("/hello", Patched, &[("\"hello %s %s\", extra()", "\"hello %s %s\", label(2)")]),
+    Edit {
+        file: "extra.go",
+        change: &[("package main\n\nfunc extra() string { return \"more\" }\n", "")],
+        path: "/hello",
+        expected: Nothing,
+    },
+    // What is embedded is what a variable begins with.
+    Edit {
+        file: "pages/motto.txt",
+        change: &[("first come", "first served")],
+        path: "/paged",
+        expected: Restarted("variable `motto` begins with another value"),
+    },
+    new("pages/two.html", Restarted("variable `pages` begins with another value"), &[("", "<p>two</p>\n")]),
+    main("/paged", Patched, &[("ReadFile(\"pages/one.html\")", "ReadFile(\"pages/two.html\")")]),
+    main(
+        "/paged",
+        Patched,
+        &[
+            ("fmt.Fprint(w, motto, len(page)", "fmt.Fprint(w, motto, second, len(page)"),
+            ("//go:embed pages\n", "//go:embed pages/two.html\nvar second string\n\n//go:embed pages\n"),
+        ],
+    ),
+    // A package in another language than Go.
+    new("price/note.s", Restarted("`note.s` changed"), &[("", "// Nothing.\n")]),
+];
+
+/// What the linker has left out of the process, since nothing came to it.
+pub const LACKING: &[Edit] = &[
+    main("/hello", Patched, &[("label(3), title", "label(3), title+fmt.Sprint(ranks[\"c\"])")]),
+    main(
+        "/kinds",
+        Patched,
+        &[(
+            "fmt.Fprint(w, kind(square{1}), \", \",",
+            "long, ok := any(square{1}).(interface{ perimeter() int })\n\tfmt.Fprint(w, ok, long.perimeter(), kind(square{1}), \", \",",
+        )],
+    ),
+    // Functions of packages that the process has parts of.
+    main(
+        "/hello",
+        Extended,
+        &[(
+            "func label(n int) string { return",
+            "func label(n int) string { _, _ = fmt.Sscanln(\"7\", &n); return",
+        )],
+    ),
+    main("/hello", Patched, &[("fmt.Sscanln(\"7\", &n)", "fmt.Sscanln(\"8\", &n)")]),
+    main("/hello", Extended, &[("title+fmt", "strings.ToTitle(title)+fmt")]),
+    // Functions of the runtime.
+    main(
+        "/numbers",
+        Extended,
+        &[("fact(4))", "fact(4), complex(float64(fact(4)), 1)/complex(2, float64(fact(2))))")],
+    ),
+    // Packages that it has nothing of, and what they do when they are loaded.
+    main(
+        "/numbers",
+        Extended,
+        &[
+            ("\"bytes\"\n", "\"bytes\"\n\t\"container/ring\"\n"),
+            ("fact(4), ", "fact(4), ring.New(3).Len(), "),
+        ],
+    ),
+    main(
+        "/globals",
+        Extended,
+        &[
+            ("\"errors\"\n", "\"errors\"\n\t\"expvar\"\n"),
+            (
+                "visits.Store(r.URL.Path, true)",
+                "visits.Store(r.URL.Path, true)\n\tvars := &http.Request{Method: \"GET\", URL: &url.URL{Path: \"/debug/vars\"}}\n\t_, pattern := http.DefaultServeMux.Handler(vars)\n\tdefer fmt.Fprint(w, pattern, expvar.Get(\"cmdline\") != nil)",
+            ),
+        ],
+    ),
+    main(
+        "/globals",
+        Patched,
+        &[("fmt.Fprint(w, pattern, expvar", "fmt.Fprint(w, \"pattern \", pattern, expvar")],
+    ),
 ];
 
 /// Edits that only mean something after others.

@@ -8,7 +8,7 @@ use super::super::host::Fields;
 use super::ImageError;
 use super::bind::{Binding, Place};
 use super::generated::Parts;
-use super::relocatable::{Relocatable, Spot, Symbol};
+use super::relocatable::{Reloc, Relocatable, Spot};
 
 /// The name of the module's description.
 const MODULE: &str = "local.moduledata";
@@ -60,15 +60,15 @@ pub fn overrides(
         write(object, at(slice + 16), 0);
     }
 
-    // Where all packages were initialised there is nothing to do; and asking whether one was that is just being
-    // initialised would end the process.
-    let is_new = |(index, symbol): (usize, &Symbol)| {
-        symbol.name.ends_with("..inittask") && matches!(binding.place(index), Some(Place::Own(_)))
-    };
-    if !object.symbols.iter().enumerate().any(is_new) {
-        write(object, at(fields.inittasks + 8), 0);
-        write(object, at(fields.inittasks + 16), 0);
+    // Only new packages are initialised: to ask for one that is just being initialised would end the process.
+    let new = new_tasks(object, binding, at(fields.inittasks));
+    if let Some(table) = target(object, at(fields.inittasks)) {
+        let places_in_table =
+            new.iter().zip(0..).map(|(task, number)| (Spot { at: table.at + 8 * number, ..table }, *task));
+        places.extend(places_in_table);
     }
+    write(object, at(fields.inittasks + 8), new.len() as u64);
+    write(object, at(fields.inittasks + 16), new.len() as u64);
 
     // The end of the last function was noted down before that function, which registers the module, got its code. The
     // functions' table has the end that the runtime compares it with.
@@ -81,6 +81,20 @@ pub fn overrides(
     let (_, text) = object.find("runtime.text").ok_or_else(|| strange("runtime.text"))?;
     places.insert(at(fields.maxpc), Place::Own(Spot { at: text.at + u64::from(end), ..text }));
     Ok(Overrides { module, places })
+}
+
+/// What initialises the packages that are in the patch and nowhere else, in order.
+fn new_tasks(object: &Relocatable, binding: &Binding, slice: Spot) -> Vec<Place> {
+    let (Some(table), Some(count)) =
+        (target(object, slice), word(object, Spot { at: slice.at + 8, ..slice }))
+    else {
+        return Vec::new();
+    };
+    let mut relocs: Vec<_> = object.sections[table.section].relocs.iter().collect();
+    relocs.retain(|reloc| (table.at..table.at + 8 * count).contains(&reloc.at));
+    relocs.sort_unstable_by_key(|reloc| reloc.at);
+    let place = |reloc: &&Reloc| binding.place(reloc.symbol).filter(|place| matches!(place, Place::Own(_)));
+    relocs.iter().filter_map(place).collect()
 }
 
 fn write(object: &mut Relocatable, spot: Spot, number: u64) {

@@ -1,4 +1,6 @@
 use super::relocatable::{Reloc, Section, Spot, Symbol, Use};
+use std::collections::HashMap;
+
 use super::*;
 use crate::patch::bytes::{u32_at, u64_at};
 use object::read::elf::ElfFile64;
@@ -68,7 +70,7 @@ fn linked() -> (Vec<u8>, Layout, Fixes) {
     let registry = Registry { last: VARIABLE, next: 0x100 };
     let mut parts = Parts::new(&object, &binding, &["changed".to_owned()], registry);
     let module = Spot { section: 1, at: 0 };
-    let overrides = module::Overrides { module, places: std::collections::HashMap::new() };
+    let overrides = module::Overrides { module, places: HashMap::new() };
     let fixes = Fixes::of(&mut object, &binding, &mut parts, &overrides).unwrap();
     let sections = parts.finish(object.sections);
     let layout = Layout::new(&sections, fixes.relative(), parts.tables());
@@ -133,7 +135,7 @@ fn what_nobody_has_matters_only_where_it_is_used() {
         Binding::of(&object, vec![None, own(0, 0), own(0, 32), Some(Place::At(FAR)), own(1, 0), None]);
     let mut parts = Parts::new(&object, &binding, &[], Registry { last: 0, next: 0 });
     let module = Spot { section: 1, at: 0 };
-    let overrides = module::Overrides { module, places: std::collections::HashMap::new() };
+    let overrides = module::Overrides { module, places: HashMap::new() };
     let error = Fixes::of(&mut object, &binding, &mut parts, &overrides).unwrap_err();
     assert_eq!(error, ImageError::Missing(vec!["nobody's".to_owned()]));
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::Process;
 use crate::config::Service;
-use crate::go::export::{self, Asked, Package, Program, Run};
+use crate::go::export::{self, Asked, Own, Package, Program, Run};
 use crate::patch::agent;
 use crate::patch::compile::Order;
+use crate::patch::dependencies::Dependencies;
 use crate::patch::generations::Loaded;
 use crate::patch::host::Host;
 use crate::patch::link::MAIN;
@@ -20,7 +21,7 @@ use crate::patch::object::Object;
 use crate::patch::outline::Outline;
 use crate::patch::recipe::Recipe;
 use crate::patch::session::Session;
-use crate::patch::sources::{self, Sources};
+use crate::patch::sources::{Inputs, Sources};
 use crate::patch::tool;
 use crate::patch::verdict;
 
@@ -29,7 +30,10 @@ const HELLO: Duration = Duration::from_secs(60);
 
 /// What is kept over restarts.
 #[derive(Debug, Clone, Default)]
-pub struct Baselines(Arc<Mutex<Kept>>);
+pub struct Baselines {
+    kept: Arc<Mutex<Kept>>,
+    dependencies: Dependencies,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -41,7 +45,7 @@ struct Kept {
 
 impl Baselines {
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, archive: &PathBuf) -> Option<Outline> {
@@ -56,7 +60,7 @@ impl Baselines {
     /// What the packages are made of now, if it is known which they are.
     pub fn sources(&self, recipe: &Recipe) -> Option<Sources> {
         let program = self.lock().program.clone()?;
-        Sources::read(&program, recipe.workspace.as_deref()).ok()
+        Sources::read(&program, recipe.workspace.as_deref(), None).ok()
     }
 }
 
@@ -64,6 +68,7 @@ impl Baselines {
 pub struct Running {
     pub(super) recipe: Recipe,
     pub(super) tools: Arc<tool::Running>,
+    pub(super) service: Service,
     pub(super) process: Process,
     pub(super) program: Program,
     pub(super) sources: Sources,
@@ -72,6 +77,10 @@ pub struct Running {
     pub(super) outlines: verdict::Running,
     /// The archives of packages that were patched since, newest.
     pub(super) fresh: BTreeMap<String, PathBuf>,
+    /// The loadable archives of packages that the sources have come to import since.
+    pub(super) imported: BTreeMap<String, PathBuf>,
+    /// What can be taken from the packages that the process was linked from.
+    pub(super) dependencies: Dependencies,
     /// The functions that the last patch has replaced, as the linker names them.
     pub(super) switched: BTreeSet<String>,
     /// The user's own packages, each after those that it imports.
@@ -79,13 +88,27 @@ pub struct Running {
 }
 
 impl Running {
+    /// Compiles in the background what later patches may take from the packages that the process was linked from.
+    /// Returns a description of the work, which borrows nothing.
+    pub fn preparation(&self) -> impl FnOnce() -> bool + Send + use<> {
+        let (tools, service, flags) =
+            (Arc::clone(&self.tools), self.service.clone(), self.recipe.flags.clone());
+        let (dependencies, program) = (self.dependencies.clone(), self.program.clone());
+        move || {
+            let package = service.package.as_deref().unwrap_or(".");
+            let run: Run<'_> = &|command| tools.run_behind(command);
+            let asked = Asked { dir: &service.dir, env: &service.env, package, run };
+            dependencies.compile(&program, asked, &flags)
+        }
+    }
+
     /// Finds out what `process` runs.
     ///
     /// # Errors
     /// It cannot be patched; in words.
     pub fn find(
         recipe: Recipe,
-        service: &Service,
+        service: Service,
         process: Process,
         baselines: &Baselines,
         tools: Arc<tool::Running>,
@@ -102,9 +125,11 @@ impl Running {
         if let Some(new) = modules.into_iter().find(|module| !recipe.modules.contains(module)) {
             return Err(format!("the module `{new}` has joined since it was built"));
         }
-        let sources = Sources::read(&program, recipe.workspace.as_deref()).map_err(|error| words(&error))?;
+        let before = process.before.as_ref();
+        let sources = Sources::read(&program, recipe.workspace.as_deref(), before);
+        let sources = sources.map_err(|error| words(&error))?;
         // Times are too coarse to tell a save from the build that it has started.
-        if process.before.as_ref() != Some(&sources) && sources::written_since(&program, process.built) {
+        if before != Some(&sources) && sources.written_since(&program, process.built) {
             return Err("its files were written while it was built".to_owned());
         }
         let loaded = Loaded::new(host);
@@ -112,6 +137,7 @@ impl Running {
             recipe: &recipe,
             process: &process,
             program: &program,
+            sources: &sources,
             loaded: &loaded,
             tools: &tools,
         }
@@ -131,6 +157,7 @@ impl Running {
         Ok(Running {
             recipe,
             tools,
+            service,
             process,
             program,
             sources,
@@ -138,6 +165,8 @@ impl Running {
             session,
             outlines,
             fresh,
+            imported: BTreeMap::new(),
+            dependencies: baselines.dependencies.clone(),
             switched,
             order,
         })
@@ -149,6 +178,7 @@ struct Compiling<'a> {
     recipe: &'a Recipe,
     process: &'a Process,
     program: &'a Program,
+    sources: &'a Sources,
     loaded: &'a Loaded,
     tools: &'a tool::Running,
 }
@@ -192,8 +222,11 @@ impl Compiling<'_> {
             // Never compiled again, but who calls whom is of interest.
             return Ok(Outline::of(&read(&package.archive)?, &[]));
         }
-        let (overlay, run) = (overlay(self.recipe), |command: &mut _| self.tools.run(command));
-        let order = Order { path, own, overlay: &overlay, extra: None, into: &self.process.dir, run: &run };
+        let strange = || format!("the files of `{path}` are not those that the go command lists");
+        let inputs = self.sources.inputs(path).filter(|inputs| lists(own, inputs)).ok_or_else(strange)?;
+        let (agent, run) = (agent(self.recipe, path), |command: &mut _| self.tools.run(command));
+        let (agent, into) = (agent.as_deref(), self.process.dir.as_path());
+        let order = Order { path, own, inputs, agent, keep: None, into, run: &run };
         let compiled = self.recipe.tools.compile(&order, self.program, &|_| None);
         let compiled = compiled.map_err(|error| error.to_string())?;
         let outline = Outline::of(&read(&compiled.archive)?, &compiled.captures);
@@ -206,10 +239,15 @@ impl Compiling<'_> {
     }
 }
 
-/// Where the files are that are only in the overlay.
-pub(super) fn overlay(recipe: &Recipe) -> impl Fn(&str) -> Option<PathBuf> + use<> {
-    let dir = recipe.dir.clone();
-    move |name| (name == agent::NAME).then(|| dir.join(agent::NAME))
+/// The agent, where it is part of the package `path`.
+pub(super) fn agent(recipe: &Recipe, path: &str) -> Option<PathBuf> {
+    (path == MAIN).then(|| recipe.dir.join(agent::NAME))
+}
+
+/// Whether the go command has listed the same Go files.
+fn lists(own: &Own, inputs: &Inputs) -> bool {
+    let listed: BTreeSet<&String> = own.files.iter().filter(|file| *file != agent::NAME).collect();
+    listed.into_iter().eq(&inputs.files)
 }
 
 /// The packages, each after those that it imports.

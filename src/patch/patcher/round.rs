@@ -4,16 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
-use super::baseline::{Running, overlay};
+use super::baseline::{Running, agent};
 use super::{Outcome, Patched, Took};
 use crate::go::export::Run;
 use crate::patch::compile::{CompileError, Order};
 use crate::patch::jump;
 use crate::patch::keep;
-use crate::patch::link::{self, MAIN};
+use crate::patch::link::MAIN;
 use crate::patch::mangle::mangled;
 use crate::patch::object::Object;
 use crate::patch::outline::{Function, Outline};
@@ -44,11 +43,12 @@ impl Running {
         let started = Instant::now();
         let restart = |words: String| Why::Restart(words);
         let io = |error: std::io::Error| Why::Restart(format!("its files cannot be read: {error}"));
-        let sources = Sources::read(&self.program, self.recipe.workspace.as_deref()).map_err(io)?;
-        let difference = self.sources.difference(&sources, &self.program);
+        let workspace = self.recipe.workspace.as_deref();
+        let sources = Sources::read(&self.program, workspace, Some(&self.sources)).map_err(io)?;
+        let difference = self.sources.difference(&sources);
         if let Some(file) = difference.beside {
             let name = file.file_name().unwrap_or(file.as_os_str()).display().to_string();
-            return Err(restart(format!("`{name}` is new, gone, or part of more than Go code")));
+            return Err(restart(format!("`{name}` changed, which is part of more than Go code")));
         }
         if difference.changed.is_empty() {
             return Err(Why::Unseen);
@@ -57,21 +57,22 @@ impl Running {
         let dir = self.process.dir.join(generation.to_string());
         fs::create_dir_all(&dir).map_err(io)?;
 
-        let fresh = self.compile(&difference.changed, &dir)?;
-        let change = match self.outlines.decide(&fresh.outlines, &Known(self, self.minor())) {
-            Verdict::Nothing => return Ok(Outcome::Nothing),
+        self.import(&difference.changed, &sources)?;
+        let fresh = self.compile(&difference.changed, &sources, &dir)?;
+        let change = match self.outlines.decide(&fresh.outlines, &Known::of(self)) {
+            // What a new package does at its start, it has to do.
+            Verdict::Nothing => match self.not_loaded(&fresh) {
+                Some(path) => return Err(Reason::Import(path.clone()).into()),
+                None => return Ok(Outcome::Nothing),
+            },
             Verdict::Restart(reason) => return Err(reason.into()),
             Verdict::Patch(change) => change,
         };
         let compiled = started.elapsed();
 
-        let changed = needed(&change, &fresh.outlines, &Known(self, self.minor()));
-        let packages = self.objects(&fresh, &changed, &dir)?;
-        let tools = &self.recipe.tools.dir;
-        let running = Arc::clone(&self.tools);
-        let run: Run<'_> = &|command| running.run(command);
-        let order = link::Order { tools, dir: &dir, generation, packages: &packages, changed: &changed, run };
-        let linked = link::link(&order, &self.loaded).map_err(|error| restart(error.to_string()))?;
+        let changed = needed(&change, &fresh.outlines, &Known::of(self));
+        let packages = self.objects(&fresh, &changed, &sources, &dir)?;
+        let (linked, link) = self.link(generation, packages, &changed, &dir)?;
         let minor = self.minor();
         let switched: BTreeSet<String> = change.switched.iter().map(|name| mangled(name, minor)).collect();
         let mut jumps = jump::plan(&self.loaded, &linked).map_err(|error| restart(error.to_string()))?;
@@ -100,7 +101,14 @@ impl Running {
             *stale.entry(shown(&jump.function).to_owned()).or_default() += count;
         }
         let functions = change.switched.iter().map(|name| shown(name).to_owned()).collect();
-        Ok(Outcome::Patched(Patched { generation, functions, stale: stale.into_iter().collect(), took }))
+        let stale = stale.into_iter().collect();
+        Ok(Outcome::Patched(Patched { generation, functions, link, stale, took }))
+    }
+
+    /// A package that one of `fresh` imports and the process has not got.
+    fn not_loaded<'a>(&self, fresh: &'a Fresh) -> Option<&'a String> {
+        let mut imports = fresh.outlines.values().flat_map(|outline| outline.imports.keys());
+        imports.find(|path| *path != "unsafe" && self.loaded.fingerprint(path).is_none())
     }
 
     /// How often each function of the last patch has run the new code since; nothing if that cannot be told.
@@ -135,7 +143,7 @@ impl Running {
     }
 
     /// Compiles the packages `changed`, and those that see something else of them than before.
-    fn compile(&self, changed: &[String], dir: &Path) -> Result<Fresh, Why> {
+    fn compile(&self, changed: &[String], sources: &Sources, dir: &Path) -> Result<Fresh, Why> {
         let (mut due, mut fresh) = (changed.iter().collect::<BTreeSet<_>>(), Fresh::default());
         for path in &self.order {
             let imports = &self.outlines.now[path].imports;
@@ -152,7 +160,7 @@ impl Running {
             if fresh.outlines.len() == PACKAGES {
                 return Err(Why::Restart(format!("more than {PACKAGES} packages are concerned")));
             }
-            let (archive, outline) = self.compile_one(path, None, &fresh, dir)?;
+            let (archive, outline) = self.compile_one(path, None, &fresh, sources, dir)?;
             fresh.archives.insert(path.clone(), archive);
             fresh.outlines.insert(path.clone(), outline);
         }
@@ -162,19 +170,20 @@ impl Running {
     fn compile_one(
         &self,
         path: &str,
-        extra: Option<&Path>,
+        keep: Option<&Path>,
         fresh: &Fresh,
+        sources: &Sources,
         dir: &Path,
     ) -> Result<(PathBuf, Outline), Why> {
-        let Some(own) = &self.program.packages[path].own else {
+        let (Some(own), Some(inputs)) = (&self.program.packages[path].own, sources.inputs(path)) else {
             return Err(Why::Restart(format!("package `{path}` is not the user's own")));
         };
-        if let Some(obstacle) = own.obstacle {
+        if let Some(obstacle) = own.obstacle.or(inputs.uses_cgo.then_some("uses cgo")) {
             return Err(Why::Restart(format!("package `{path}` {obstacle}")));
         }
-        let overlay = overlay(&self.recipe);
+        let agent = agent(&self.recipe, path);
         let run: Run<'_> = &|command| self.tools.run(command);
-        let order = Order { path, own, overlay: &overlay, extra, into: dir, run };
+        let order = Order { path, own, inputs, agent: agent.as_deref(), keep, into: dir, run };
         let newest = |path: &str| fresh.archives.get(path).or_else(|| self.fresh.get(path)).cloned();
         let compiled = match self.recipe.tools.compile(&order, &self.program, &newest) {
             Ok(compiled) => compiled,
@@ -186,7 +195,13 @@ impl Running {
     }
 
     /// The packages as they are linked. A main that is among them has to keep what only others reach.
-    fn objects(&self, fresh: &Fresh, changed: &[String], dir: &Path) -> Result<Vec<(String, Object)>, Why> {
+    fn objects(
+        &self,
+        fresh: &Fresh,
+        changed: &[String],
+        sources: &Sources,
+        dir: &Path,
+    ) -> Result<Vec<(String, Object)>, Why> {
         let mut packages = Vec::new();
         for (path, archive) in &fresh.archives {
             if path != MAIN {
@@ -202,7 +217,7 @@ impl Running {
                 let kept = dir.join("zz_hotwatch_keep.go");
                 let write = |error| Why::Restart(format!("cannot write to `{}`: {error}", dir.display()));
                 fs::write(&kept, text).map_err(write)?;
-                archive = self.compile_one(MAIN, Some(&kept), fresh, dir)?.0;
+                archive = self.compile_one(MAIN, Some(&kept), fresh, sources, dir)?.0;
             }
             packages.insert(0, (MAIN.to_owned(), object(&archive)?));
         }
@@ -219,7 +234,7 @@ fn refused(words: &str) -> Why {
     }
 }
 
-fn object(archive: &Path) -> Result<Object, Why> {
+pub(super) fn object(archive: &Path) -> Result<Object, Why> {
     let bytes = fs::read(archive).map_err(|error| Why::Restart(error.to_string()))?;
     Object::parse(bytes).map_err(|error| Why::Restart(error.to_string()))
 }
@@ -244,7 +259,14 @@ fn needed(change: &Change, fresh: &BTreeMap<String, Outline>, known: &Known<'_>)
 }
 
 /// What the process contains.
-struct Known<'a>(&'a Running, u32);
+pub(super) struct Known<'a>(&'a Running, u32);
+
+impl<'a> Known<'a> {
+    /// The process that `running` is about.
+    pub(super) fn of(running: &'a Running) -> Known<'a> {
+        Known(running, running.minor())
+    }
+}
 
 impl Contents for Known<'_> {
     fn has(&self, symbol: &str) -> bool {
@@ -253,6 +275,6 @@ impl Contents for Known<'_> {
 
     fn has_package(&self, path: &str) -> bool {
         // `unsafe` is in the compiler.
-        path == "unsafe" || self.0.loaded.fingerprint(path).is_some()
+        path == "unsafe" || self.0.loaded.fingerprint(path).is_some() || self.0.imported.contains_key(path)
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::go::export::{self, Asked, Own, Program, Said};
 use crate::patch::compile::{NAMED, Order, Tools};
 use crate::patch::object::Object;
+use crate::patch::sources::Inputs;
 use crate::patch::tool;
 
 /// The standard library's packages that the programs import.
@@ -47,14 +48,10 @@ fn outline(source: &str) -> Outline {
         IMPORTED.iter().filter(used).map(|package| format!("import {package:?}\n")).collect();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("main.go"), format!("package main\n{imports}{source}\n")).unwrap();
-    let own = Own {
-        dir: dir.path().to_owned(),
-        files: vec!["main.go".to_owned()],
-        language: "1.22".to_owned(),
-        ..Own::default()
-    };
-    let order =
-        Order { path: "main", own: &own, overlay: &|_| None, extra: None, into: dir.path(), run: &run };
+    let own = Own { dir: dir.path().to_owned(), language: "1.22".to_owned(), ..Own::default() };
+    let inputs = Inputs { files: vec!["main.go".to_owned()], ..Inputs::default() };
+    let (own, inputs, into) = (&own, &inputs, dir.path());
+    let order = Order { path: "main", own, inputs, agent: None, keep: None, into, run: &run };
     let (tools, program) = toolchain();
     let compiled =
         tools.compile(&order, program, &|_| None).unwrap_or_else(|error| panic!("{error}\n{source}"));

@@ -1,7 +1,7 @@
 //! Saves that are applied to the process, and what becomes of a process that runs what no binary holds.
 
 use super::*;
-use crate::patch::patcher::{Outcome, Patched, Took};
+use crate::patch::patcher::{Link, Outcome, Patched, Took};
 
 /// A machine whose process 1 takes patches.
 fn patchable() -> Bench {
@@ -14,7 +14,13 @@ fn patched() -> Input {
     let took =
         Took { compile: Duration::from_millis(60), link: Duration::from_millis(30), ..Took::default() };
     let functions = vec!["f".to_owned()];
-    Input::Patched(Outcome::Patched(Patched { generation: 1, functions, stale: Vec::new(), took }))
+    Input::Patched(Outcome::Patched(Patched {
+        generation: 1,
+        functions,
+        link: Link::Direct,
+        stale: Vec::new(),
+        took,
+    }))
 }
 
 #[test]
