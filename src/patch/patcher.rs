@@ -215,3 +215,6 @@ impl From<Reason> for round::Why {
         round::Why::Restart(reason.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

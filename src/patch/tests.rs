@@ -1,6 +1,6 @@
 //! A real service under load, patched many times over.
 
-mod module;
+pub mod module;
 mod recompile;
 mod service;
 mod source;

@@ -23,6 +23,7 @@ use crate::patch::verdict::{Change, Contents, Reason, Verdict, shown};
 const PACKAGES: usize = 40;
 
 /// Why a save is not applied.
+#[derive(Debug)]
 pub enum Why {
     /// It does not compile, or nothing of it is part of a package: a build has to tell.
     Unseen,
