@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::bytes::u64_at;
 use super::host::{Host, Nature};
 use super::jump::{ENTRY, Jump};
 
@@ -52,6 +53,9 @@ pub struct Linked {
     pub packages: Vec<(String, [u8; 8])>,
     /// Its instructions, as they are before any jump is written.
     pub code: Code,
+    /// Words that lead into the library, as those in tables of switches do: where they are and where they lead, in bytes
+    /// from where it is loaded.
+    pub leads: HashMap<u64, u64>,
     /// How much memory it takes, in bytes.
     pub memory: u64,
 }
@@ -155,6 +159,15 @@ impl Loaded {
             }
         }
         copies
+    }
+
+    /// Where the word at `address` leads.
+    pub fn lead(&self, address: u64) -> Option<u64> {
+        let in_generation = |Generation { base, linked }: &Generation| {
+            linked.leads.get(&address.checked_sub(*base)?).map(|to| base + to)
+        };
+        let in_host = || u64_at(&self.host.bytes(address, 8)?, 0);
+        self.generations.iter().find_map(in_generation).or_else(in_host)
     }
 
     /// The jump that was written over what stands at `address`.

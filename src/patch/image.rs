@@ -92,7 +92,8 @@ pub fn build(
     let fixes = Fixes::of(&mut object, &binding, &mut parts, &overrides)?;
     let sections = parts.finish(std::mem::take(&mut object.sections));
     let layout = Layout::new(&sections, fixes.relative(), parts.tables());
-    let mut bytes = layout.file(&sections, &fixes.relocations(&layout));
+    let relocations = fixes.relocations(&layout);
+    let mut bytes = layout.file(&sections, &relocations);
     fixes.apply(&layout, &mut bytes);
     let (start, end) = layout.text();
     let code = Code { offset: start, bytes: bytes[start as usize..end as usize].to_vec() };
@@ -104,6 +105,7 @@ pub fn build(
         data: HashMap::new(),
         packages: Vec::new(),
         code,
+        leads: relocations.into_iter().collect(),
         memory: layout.memory(),
     };
     for (index, symbol) in object.symbols.iter().enumerate() {

@@ -76,7 +76,9 @@ pub fn to(trampoline: &Trampoline, loaded: &Loaded) -> Result<Vec<Jump>, JumpErr
         let expected = match loaded.entry(address) {
             // It was looked at then.
             Some(entry) => entry,
-            None => checked(function, &code, size)?,
+            None => checked(function, &code, size, &|at| {
+                loaded.lead(address.wrapping_add(at)).map(|to| to.wrapping_sub(address))
+            })?,
         };
         let (function, offset) = (function.clone(), trampoline.offset);
         Ok(Jump { function, old: address, size: size as u64, expected, offset })
@@ -85,8 +87,13 @@ pub fn to(trampoline: &Trampoline, loaded: &Loaded) -> Result<Vec<Jump>, JumpErr
 }
 
 /// The first bytes of the function `name`, whose instructions are the first `size` bytes of `code`, if they may be
-/// written over.
-fn checked(name: &str, code: &[u8], size: usize) -> Result<[u8; ENTRY], JumpError> {
+/// written over. `lead` tells where a word leads; all places count from where the function begins.
+fn checked(
+    name: &str,
+    code: &[u8],
+    size: usize,
+    lead: &dyn Fn(u64) -> Option<u64>,
+) -> Result<[u8; ENTRY], JumpError> {
     let short = || JumpError::Short(name.to_owned());
     let entry: [u8; ENTRY] = code.get(..ENTRY).and_then(|entry| entry.try_into().ok()).ok_or_else(short)?;
     if entry.iter().skip(size).any(|&byte| byte != PADDING) {
@@ -95,7 +102,7 @@ fn checked(name: &str, code: &[u8], size: usize) -> Result<[u8; ENTRY], JumpErro
     let instructions: Vec<Instruction> =
         Decoder::with_ip(64, &code[..size.min(code.len())], 0, DecoderOptions::NONE).into_iter().collect();
     let inside = |ip: u64| 0 < ip && ip < ENTRY as u64;
-    let (mut framed, mut indirect) = (false, false);
+    let (mut framed, mut switches, mut tables) = (false, 0, Vec::new());
     for instruction in &instructions {
         // The rest may be data of an assembler's function.
         let early = instruction.ip() < ENTRY as u64;
@@ -112,10 +119,24 @@ fn checked(name: &str, code: &[u8], size: usize) -> Result<[u8; ENTRY], JumpErro
             return Err(JumpError::Branch(name.to_owned()));
         }
         framed |= instruction.ip() < PROLOGUE && instruction.mnemonic() == Mnemonic::Push;
-        indirect |= instruction.mnemonic() == Mnemonic::Jmp && !near;
+        switches += usize::from(instruction.mnemonic() == Mnemonic::Jmp && !near);
+        let operand =
+            Some(instruction.ip_rel_memory_address()).filter(|_| instruction.is_ip_rel_memory_operand());
+        let table = match instruction.mnemonic() {
+            Mnemonic::Lea => operand,
+            // In a library its address is in a word.
+            Mnemonic::Mov => operand.and_then(lead),
+            _ => None,
+        };
+        if let Some(table) = table {
+            let words = (0..).map_while(|word: u64| lead(table.wrapping_add(8 * word)));
+            tables.push(words.take_while(|to| *to < size as u64).collect::<Vec<u64>>());
+        }
     }
-    // Where a table of a switch leads is not seen here; but nothing leads back to before the frame is made.
-    if indirect && !framed {
+    // Nothing leads back to before a frame is made. Otherwise each switch has to have a table that is known; what stands
+    // behind that, or is no table, does no harm.
+    tables.retain(|table| !table.is_empty());
+    if !framed && (tables.len() < switches || switches > 0 && tables.into_iter().flatten().any(inside)) {
         return Err(JumpError::Branch(name.to_owned()));
     }
     Ok(entry)
@@ -153,12 +174,28 @@ mod tests {
         ];
         for (what, code, error) in table {
             let size = if code[0] == 0xc3 { 1 } else { code.len() };
-            let result = checked("f", &code, size);
+            let result = checked("f", &code, size, &|_| None);
             assert_eq!(result.err(), error.map(|error| error("f".to_owned())), "{what}");
         }
-        assert_eq!(checked("f", &[0xc3; 5], 5), Err(JumpError::Short("f".to_owned())));
+        assert_eq!(checked("f", &[0xc3; 5], 5, &|_| None), Err(JumpError::Short("f".to_owned())));
         let next = with(&[&[0xc3, PADDING, PADDING], &nops]);
-        assert_eq!(checked("f", &next, 1), Err(JumpError::Short("f".to_owned())));
+        assert_eq!(checked("f", &next, 1, &|_| None), Err(JumpError::Short("f".to_owned())));
+    }
+
+    #[test]
+    fn where_the_table_of_a_switch_leads() {
+        // `lea table(%rip), %rcx; jmp *(%rcx,%rax,8)`, with the table 1000 bytes from the start.
+        let code =
+            [&[0x90; 6][..], &[0x48, 0x8d, 0x0d], &987_u32.to_le_bytes(), &[0xff, 0x24, 0xc1], &[0x90; 30]];
+        let code = code.concat();
+        let with = |table: &'static [u64]| {
+            let lead = |at: u64| table.get(usize::try_from(at.checked_sub(1000)? / 8).ok()?).copied();
+            checked("f", &code, code.len(), &lead).err()
+        };
+        let refused = Some(JumpError::Branch("f".to_owned()));
+        assert_eq!(with(&[16, 20, 0, 13, 7000, 5]), None);
+        assert_eq!(with(&[16, 5, 7000]), refused);
+        assert_eq!(with(&[7000]), refused);
     }
 
     #[test]

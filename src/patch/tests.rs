@@ -40,7 +40,8 @@ const IN_MAIN: [&str; 6] = [
     "main.crash",
     "main.crash.func1",
 ];
-const IN_LIBRARY: [&str; 5] = [
+const IN_LIBRARY: [&str; 6] = [
+    "example.com/app/lib.grade",
     "example.com/app/lib.Describe",
     "example.com/app/lib.sq.Area",
     "example.com/app/lib.Twice[go.shape.uint8]",

@@ -33,7 +33,7 @@ pub enum Why {
 
 /// The packages of a save, as they were compiled.
 #[derive(Default)]
-struct Fresh {
+pub(super) struct Fresh {
     outlines: BTreeMap<String, Outline>,
     archives: BTreeMap<String, PathBuf>,
 }
@@ -168,7 +168,7 @@ impl Running {
         Ok(fresh)
     }
 
-    fn compile_one(
+    pub(super) fn compile_one(
         &self,
         path: &str,
         keep: Option<&Path>,

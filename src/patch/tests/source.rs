@@ -162,9 +162,34 @@ func twice() func(uint8) string { return func(x uint8) string { return Twice(x) 
 
 var held = twice()
 
+// It has a table of where its cases are, and no frame.
+func grade(n int) string {
+	switch n {
+	case 0:
+		return "0 VERSION"
+	case 1:
+		return "lib VERSION"
+	case 2:
+		return "2 VERSION"
+	case 3:
+		return "3 VERSION"
+	case 4:
+		return "4 VERSION"
+	case 5:
+		return "5 VERSION"
+	case 6:
+		return "6 VERSION"
+	case 7:
+		return "7 VERSION"
+	case 8:
+		return "8 VERSION"
+	}
+	return "VERSION"
+}
+
 func Describe(s Shape) (text string) {
 	defer func() { text += " " + held(1) }()
-	return fmt.Sprintf("lib VERSION area=%d made=%d", s.Area(), made)
+	return fmt.Sprintf("%s area=%d made=%d", grade(made), s.Area(), made)
 }
 "#;
 

@@ -45,7 +45,8 @@ impl Edit {
 /// The name in a function's head behind `func`; not of those with type parameters, which have several.
 fn name(head: &str) -> Option<String> {
     let plain = |word: &str| word.chars().all(|c| c.is_alphanumeric() || c == '_');
-    let word = |text: &str| text.split('(').next().filter(|word| !word.is_empty() && plain(word)).map(str::to_owned);
+    let word =
+        |text: &str| text.split('(').next().filter(|word| !word.is_empty() && plain(word)).map(str::to_owned);
     let Some(method) = head.strip_prefix('(') else { return word(head) };
     let (receiver, rest) = method.split_once(") ")?;
     let of = receiver.split_whitespace().last()?;

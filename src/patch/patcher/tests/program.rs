@@ -82,7 +82,8 @@ fn service(root: &Path) -> Service {
 /// Writes settings by which it touches nothing outside of `root`, and listens to sockets there only.
 fn settings(root: &Path) -> String {
     let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
-    let socket = |name: &str| format!("[{name}]\naddress = {:?}\nuid = {user}\ngid = {group}\n", root.join(name));
+    let socket =
+        |name: &str| format!("[{name}]\naddress = {:?}\nuid = {user}\ngid = {group}\n", root.join(name));
     let text = format!(
         "version = 3\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n{}{}",
         root.join("root"),
