@@ -18,9 +18,11 @@ test:
 	$(GO_PATH) cargo test --workspace --quiet -- --test-threads=6
 	cargo doc --workspace --no-deps --document-private-items --quiet
 
-# On public modules from the Go module proxy; tests/real/RESULTS.md holds the last results.
+# On public modules from the Go module proxy; tests/real/ holds the last results. SUITE=net/http runs the tests of that
+# package alone in a patched process, and keeps the results.
 test-real:
 	$(GO_PATH) cargo test --test main real:: -- --ignored --nocapture
+	$(GO_PATH) cargo test --lib patch:: -- --ignored --nocapture --test-threads=1
 
 # Measures hotwatch beside its peers; BENCHMARKS.md holds the last figures.
 bench:

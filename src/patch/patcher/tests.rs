@@ -5,6 +5,7 @@
 mod edits;
 mod program;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
@@ -32,8 +33,8 @@ struct Fates {
     /// Those linked with packages that have what the process lacks.
     plugin: usize,
     /// Those with nothing to try, and why.
-    nothing: Vec<String>,
-    failed: Vec<String>,
+    nothing: BTreeMap<String, Vec<String>>,
+    failed: BTreeMap<String, Vec<String>>,
     /// How long steps took with those linked directly: compiling, linking, loading.
     took: [Vec<Duration>; 3],
 }
@@ -55,15 +56,19 @@ impl Fates {
                     fates.took.iter_mut().zip(took).for_each(|(all, one)| all.push(one));
                 }
                 Fate::Linked(Link::Plugin, _) => fates.plugin += 1,
-                Fate::Nothing(reason) => fates.nothing.push(format!("`{path}`: {reason}")),
-                Fate::Failed(reason) => fates.failed.push(format!("`{path}`: {reason}")),
+                Fate::Nothing(reason) => fates.nothing.entry(reason).or_default().push(format!("`{path}`")),
+                Fate::Failed(reason) => fates.failed.entry(reason).or_default().push(format!("`{path}`")),
             }
         }
         fates
     }
 
     fn tried(&self) -> usize {
-        self.direct + self.plugin + self.failed.len()
+        self.direct + self.plugin + self.failed()
+    }
+
+    fn failed(&self) -> usize {
+        self.failed.values().map(Vec::len).sum()
     }
 
     /// A line of a table.
@@ -79,7 +84,7 @@ impl Fates {
             self.direct,
             100.0 * self.direct as f64 / self.tried() as f64,
             self.plugin,
-            self.failed.len(),
+            self.failed(),
             self.took.each_ref().map(median).join(" / "),
         )
     }
@@ -87,9 +92,9 @@ impl Fates {
     /// The exceptions.
     fn notes(&self, name: &str) -> String {
         let mut notes = String::new();
-        for (what, list) in [("failed", &self.failed), ("nothing to try", &self.nothing)] {
-            for line in list {
-                let _ = writeln!(notes, "- {name}, {what}: {line}");
+        for (what, by_reason) in [("failed", &self.failed), ("nothing to try", &self.nothing)] {
+            for (reason, paths) in by_reason {
+                let _ = writeln!(notes, "- {name}, {what}, {reason}: {}", paths.join(", "));
             }
         }
         notes
