@@ -53,6 +53,21 @@ mod tests {
     }
 
     #[test]
+    fn it_compiles_where_the_language_is_an_old_one() {
+        if !crate::patch::tests::is_possible() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("go.mod"), "module example.com/old\n\ngo 1.12\n").unwrap();
+        fs::write(dir.path().join("main.go"), "package main\n\nfunc main() {}\n").unwrap();
+        let overlay = overlay(dir.path(), dir.path()).unwrap();
+        let mut build = Command::new("go");
+        build.args(["build", "-o", "/dev/null", "-overlay"]).arg(overlay).current_dir(dir.path());
+        let output = build.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[test]
     fn the_overlay_adds_one_file() {
         let dir = tempfile::tempdir().unwrap();
         let overlay = overlay(Path::new("/src/my \"app\""), dir.path()).unwrap();

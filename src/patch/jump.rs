@@ -3,11 +3,15 @@
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 
-use super::generations::{Copy, Linked, Loaded};
+use super::generations::{Copy, Linked, Loaded, Trampoline};
 
 /// The length of a jump, in bytes: `movabs $target, %r12; jmp *%r12`. Go functions keep nothing in that register when
 /// they are entered (`src/cmd/compile/abi-internal.md`).
 pub const ENTRY: usize = 13;
+
+/// Where a function's frame has been made at the latest, in bytes from its start: the check of a large one's stack takes
+/// up to 26 (`stacksplit` in `cmd/internal/obj/x86/obj6.go`). Nothing else pushes in compiled code.
+const PROLOGUE: u64 = 32;
 
 /// What stands between functions.
 const PADDING: u8 = 0xcc;
@@ -58,20 +62,26 @@ impl Jump {
 /// # Errors
 /// One of them cannot be written; none may be then.
 pub fn plan(loaded: &Loaded, linked: &Linked) -> Result<Vec<Jump>, JumpError> {
-    let mut jumps = Vec::new();
-    for trampoline in &linked.trampolines {
-        let function = &trampoline.function;
-        for Copy { address, code, size } in loaded.copies(function) {
-            let expected = match loaded.entry(address) {
-                // It was looked at then.
-                Some(entry) => entry,
-                None => checked(function, &code, size)?,
-            };
-            let (function, offset) = (function.clone(), trampoline.offset);
-            jumps.push(Jump { function, old: address, size: size as u64, expected, offset });
-        }
-    }
-    Ok(jumps)
+    let jumps = linked.trampolines.iter().map(|trampoline| to(trampoline, loaded));
+    Ok(jumps.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// The jumps to `trampoline` alone, from each copy of its function.
+///
+/// # Errors
+/// One of them cannot be written.
+pub fn to(trampoline: &Trampoline, loaded: &Loaded) -> Result<Vec<Jump>, JumpError> {
+    let function = &trampoline.function;
+    let jump = |Copy { address, code, size }: Copy| {
+        let expected = match loaded.entry(address) {
+            // It was looked at then.
+            Some(entry) => entry,
+            None => checked(function, &code, size)?,
+        };
+        let (function, offset) = (function.clone(), trampoline.offset);
+        Ok(Jump { function, old: address, size: size as u64, expected, offset })
+    };
+    loaded.copies(function).into_iter().map(jump).collect()
 }
 
 /// The first bytes of the function `name`, whose instructions are the first `size` bytes of `code`, if they may be
@@ -100,7 +110,7 @@ fn checked(name: &str, code: &[u8], size: usize) -> Result<[u8; ENTRY], JumpErro
         if near && inside(instruction.near_branch64()) {
             return Err(JumpError::Branch(name.to_owned()));
         }
-        framed |= early && instruction.mnemonic() == Mnemonic::Push;
+        framed |= instruction.ip() < PROLOGUE && instruction.mnemonic() == Mnemonic::Push;
         indirect |= instruction.mnemonic() == Mnemonic::Jmp && !near;
     }
     // Where a table of a switch leads is not seen here; but nothing leads back to before the frame is made.
@@ -114,7 +124,10 @@ fn checked(name: &str, code: &[u8], size: usize) -> Result<[u8; ENTRY], JumpErro
 mod tests {
     use super::*;
 
-    const PROLOGUE: [u8; 10] = [0x49, 0x3b, 0x66, 0x10, 0x76, 0x40, 0x55, 0x48, 0x89, 0xe5];
+    const FRAME: [u8; 10] = [0x49, 0x3b, 0x66, 0x10, 0x76, 0x40, 0x55, 0x48, 0x89, 0xe5];
+    /// `lea -0x168(%rsp), %r12; cmp 0x10(%r14), %r12; jbe`, after which the frame is made.
+    const LARGE: [u8; 18] =
+        [0x4c, 0x8d, 0xa4, 0x24, 0x98, 0xfe, 0xff, 0xff, 0x4d, 0x3b, 0x66, 0x10, 0x0f, 0x86, 0x10, 0, 0, 0];
 
     fn with(parts: &[&[u8]]) -> Vec<u8> {
         parts.concat()
@@ -124,14 +137,15 @@ mod tests {
     fn what_may_be_written_over() {
         let nops = [0x90; 30];
         type Refusal = fn(String) -> JumpError;
-        let table: [(&str, Vec<u8>, Option<Refusal>); 9] = [
-            ("a frame", with(&[&PROLOGUE, &nops]), None),
-            ("a call behind the jump's end", with(&[&PROLOGUE, &[0xe8, 0, 0, 0, 0], &nops]), None),
+        let table: [(&str, Vec<u8>, Option<Refusal>); 10] = [
+            ("a frame", with(&[&FRAME, &nops]), None),
+            ("a call behind the jump's end", with(&[&FRAME, &[0xe8, 0, 0, 0, 0], &nops]), None),
             ("a call before it", with(&[&[0x55], &[0xe8, 0, 0, 0, 0], &nops]), Some(JumpError::Call)),
             ("a loop to the start", with(&[&nops, &[0xeb, 0xe0]]), None),
             ("a loop to the fifth byte", with(&[&nops, &[0xeb, 0xe5]]), Some(JumpError::Branch)),
             ("padding behind", with(&[&[0xc3], &[PADDING; 15]]), None),
-            ("a table in a frame", with(&[&PROLOGUE, &nops, &[0xff, 0xe0]]), None),
+            ("a table in a frame", with(&[&FRAME, &nops, &[0xff, 0xe0]]), None),
+            ("a table in a large frame", with(&[&LARGE, &FRAME[6..], &nops, &[0xff, 0xe0]]), None),
             ("a table without", with(&[&nops, &[0xff, 0xe0]]), Some(JumpError::Branch)),
             ("no instruction", with(&[&[0x06], &nops]), Some(JumpError::Unknown)),
         ];

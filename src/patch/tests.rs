@@ -1,7 +1,10 @@
 //! A real service under load, patched many times over.
 
+mod module;
+mod recompile;
 mod service;
 mod source;
+mod suites;
 mod toolchain;
 
 use super::jump;

@@ -1,6 +1,9 @@
 // This file is added to a service's package main while hotwatch builds it, and is not part of its source. It loads
 // patches when hotwatch asks for it over an inherited socket, and does nothing where there is none. All names begin
-// alike, those of imports too, since they must not be the service's own.
+// alike, those of imports too, since they must not be the service's own. The version is that of its language, whatever
+// the service's module asks for.
+
+//go:build go1.21
 
 package main
 

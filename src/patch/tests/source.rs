@@ -139,13 +139,14 @@ func main() {
 
 const LIBRARY: &str = r#"package lib
 
+import "example.com/app/sum"
 import "fmt"
 
 type Shape interface{ Area() int }
 
 type sq struct{ a int }
 
-func (s sq) Area() int { return s.a*s.a + OFFSET }
+func (s sq) Area() int { return sum.Of(s.a*s.a, OFFSET) }
 
 var made int
 
@@ -166,3 +167,12 @@ func Describe(s Shape) (text string) {
 	return fmt.Sprintf("lib VERSION area=%d made=%d", s.Area(), made)
 }
 "#;
+
+/// A package in assembly, which knows nothing of Go's calling convention.
+pub const SUM: [(&str, &str); 2] = [
+    ("sum/sum.go", "package sum\n\nfunc Of(a, b int) int\n"),
+    (
+        "sum/sum_amd64.s",
+        "TEXT \u{b7}Of(SB),4,$0-24\n\tMOVQ a+0(FP), AX\n\tADDQ b+8(FP), AX\n\tMOVQ AX, ret+16(FP)\n\tXORL R14, R14\n\tRET\n",
+    ),
+];

@@ -6,19 +6,17 @@ use std::process::Command;
 
 use super::super::object::Object;
 use super::super::{agent, keep};
+use super::recompile::{Compilation, Log, said};
 use super::source::{self, Version};
-
-/// Flags of the compiler that are for other ways to build, with their values if they have any.
-const SWITCHES: [&str; 4] = ["-pack", "-complete", "-shared", "-dynlink"];
-const VALUED: [&str; 4] = ["-asmhdr", "-symabis", "-embedcfg", "-buildid"];
 
 /// A module, and what `go build` does with it.
 pub struct Toolchain {
     dir: tempfile::TempDir,
     tools: PathBuf,
-    work: String,
     /// How main and the other package were compiled.
-    commands: [Vec<String>; 2],
+    compilations: [Compilation; 2],
+    /// Keeps the files that those name.
+    _log: Log,
 }
 
 impl Toolchain {
@@ -30,7 +28,10 @@ impl Toolchain {
             ("go.mod", "module example.com/app\n\ngo 1.22\n".to_owned()),
             ("svc/main.go", source::main(0)),
             ("lib/lib.go", source::library(0)),
-        ] {
+        ]
+        .into_iter()
+        .chain(source::SUM.map(|(name, text)| (name, text.to_owned())))
+        {
             fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
             fs::write(root.join(name), text).unwrap();
         }
@@ -38,20 +39,10 @@ impl Toolchain {
         let mut build = Command::new("go");
         build.args(["build", "-x", "-work", "-buildvcs=false", "-ldflags=-w", "-gcflags=all=-linkshared"]);
         build.args(["-gcflags=example.com/app/...=-linkshared -l", "-o", "../host", "-overlay"]);
-        let log = said(build.arg(&overlay).arg("./svc").current_dir(&root));
-        let line = |what: &dyn Fn(&str) -> bool| {
-            log.lines().find(|line| what(line)).unwrap_or_else(|| panic!("{log}"))
-        };
-        let work = line(&|line| line.starts_with("WORK=")).trim_start_matches("WORK=").to_owned();
-        let command = |package: &str| {
-            let package = format!(" -p {package} ");
-            let line =
-                line(&|line| line.contains("/compile -o") && line.contains(&package)).replace("$WORK", &work);
-            words(&line)
-        };
-        let commands = [command("main"), command("example.com/app/lib")];
+        let log = Log::of(build.arg(&overlay).arg("./svc").current_dir(&root));
+        let compilations = ["main", "example.com/app/lib"].map(|package| log.compilation(package));
         let tools = said(Command::new("go").args(["env", "GOTOOLDIR"])).trim().into();
-        Toolchain { dir, tools, work, commands }
+        Toolchain { dir, tools, compilations, _log: log }
     }
 
     pub fn host(&self) -> PathBuf {
@@ -95,22 +86,10 @@ impl Toolchain {
         path
     }
 
-    fn run(&self, command: usize, archive: &str, files: &[PathBuf]) -> Object {
-        let archive = self.dir.path().join(archive);
-        let mut compile = Command::new(&self.commands[command][0]);
-        compile.args(["-dynlink", "-installsuffix", "dynlink", "-o"]).arg(&archive);
-        let mut rest = self.commands[command][1..].iter();
-        while let Some(word) = rest.next() {
-            match word.as_str() {
-                "-o" => drop(rest.next()),
-                "-importcfg" => drop(compile.arg("-importcfg").arg(self.config(rest.next().unwrap()))),
-                word if VALUED.contains(&word) => drop(rest.next()),
-                word if SWITCHES.contains(&word) || word.ends_with(".go") => {}
-                word => drop(compile.arg(word)),
-            }
-        }
-        said(compile.args(files).current_dir(self.dir.path().join("app")));
-        Object::parse(fs::read(archive).unwrap()).unwrap()
+    fn run(&self, compilation: usize, archive: &str, files: &[PathBuf]) -> Object {
+        let compilation = &self.compilations[compilation];
+        let config = self.config(compilation.config());
+        compilation.again(&self.dir.path().join("app"), &self.dir.path().join(archive), &config, files)
     }
 
     /// The import configuration `from`, with the other package as it was compiled last, and with what tests import.
@@ -126,26 +105,4 @@ impl Toolchain {
         config += &format!("packagefile container/ring={ring}");
         self.write("importcfg", &config)
     }
-}
-
-impl Drop for Toolchain {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.work);
-    }
-}
-
-/// The words of a line for a shell that has no quotes but double ones around whole words.
-fn words(line: &str) -> Vec<String> {
-    line.split_whitespace()
-        .take_while(|word| *word != "#")
-        .map(|word| word.trim_matches('"').to_owned())
-        .collect()
-}
-
-fn said(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8(text).unwrap();
-    assert!(output.status.success(), "{command:?}: {text}");
-    text
 }
