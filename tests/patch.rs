@@ -71,6 +71,14 @@ fn files_that_come_and_go() {
 }
 
 #[test]
+fn new_variables_get_their_values() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::INITIAL);
+}
+
+#[test]
 fn what_the_process_lacks() {
     if !is_possible() {
         return;
