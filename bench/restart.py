@@ -13,6 +13,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 
 import machine
@@ -37,7 +38,7 @@ name = "userService"
 dir = "{dir}"
 port = {port}
 env = {{ {variable} = "{port}" }}
-"""
+{settings}"""
 
 # A save is a line on standard input; its end stops the service.
 BY_HAND = """
@@ -55,12 +56,15 @@ done
 class Watched:
     """The service under hotwatch."""
 
+    SETTINGS = ""
+
     def __init__(self, bench, stack, port):
-        home = os.path.join(bench.temp, "watched")
+        home = os.path.join(bench.temp, "watched-" + type(self).__name__)
         logs = os.path.join(home, "logs")
         os.makedirs(logs)
         self.handlers = copy(bench, os.path.join(home, "userService"))
-        config = CONFIG.format(logs=logs, dir="userService", port=port, variable=PORT)
+        names = {"logs": logs, "dir": "userService", "port": port, "variable": PORT}
+        config = CONFIG.format(settings=self.SETTINGS, **names)
         write(os.path.join(home, "hotwatch.toml"), config)
         self.port = port
         self.child = stack.enter_context(Up(bench, home))
@@ -78,7 +82,7 @@ class ByHand:
     """The service under a shell that is told of every save."""
 
     def __init__(self, bench, stack, port):
-        home = os.path.join(bench.temp, "by-hand", "userService")
+        home = os.path.join(tempfile.mkdtemp(dir=bench.temp), "userService")
         self.handlers = copy(bench, home)
         self.port = port
         env = dict(bench.env, **{PORT: str(port)})

@@ -7,8 +7,8 @@
 It needs Linux, Python 3.8 or newer, go, inotify-tools, strace, air, wgo and watchexec; what is missing is
 said, and what needs it is not measured. Peers take turns (A B A B ...) and medians are compared. Everything
 happens in a temporary directory (TMPDIR says where; the tree takes some 1.1 GB) and on free ports of the
-loopback. Nothing is left behind but what the go command keeps in its caches: `peers` and `graph` have it get
-two published programs, some 2 GB with all they import. Figures are worth something only on a machine that
+loopback. Nothing is left behind but what the go command keeps in its caches: `patch-large`, `peers` and
+`graph` have it get published programs, some 4 GB with all they import. Figures are worth something only on a machine that
 has nothing else to do. Exit code: 0 when everything was measured and is within its bound, 1 when not, 2 for
 wrong usage."""
 
@@ -26,6 +26,7 @@ import tempfile
 import demo
 import graph
 import machine
+import patch
 import peers
 import restart
 import shared
@@ -33,7 +34,7 @@ import table
 import trees
 from harness import Bench, Failed, progress
 
-GROUPS = (trees, restart, peers, shared, graph, demo)
+GROUPS = (trees, restart, patch, peers, shared, graph, demo)
 NAMES = tuple(name for group in GROUPS for name in group.NAMES)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

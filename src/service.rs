@@ -1,6 +1,7 @@
 //! A service: one thread that owns its build and its process, and does what its state machine says. Everybody
 //! else sends inputs, which never blocks, and is told reports.
 
+mod ahead;
 mod awaited;
 mod health;
 mod lean;
@@ -27,6 +28,7 @@ use crate::name::Name;
 use crate::patch::patcher::Outcome;
 use crate::record::{Failure, Level, Tell};
 
+use ahead::Ahead;
 use lean::Lean;
 use patches::Patches;
 use place::Place;
@@ -96,6 +98,7 @@ impl Service {
             report: Box::new(report),
             build: None,
             lean: Lean::default(),
+            ahead: Ahead::default(),
             patches: Patches::new(&surroundings.cache),
             port: None,
             processes: BTreeMap::new(),
@@ -152,6 +155,7 @@ struct Actor {
     report: Box<dyn Fn(Report) + Send>,
     build: Option<Build>,
     lean: Lean,
+    ahead: Ahead,
     patches: Patches,
     /// The port that is held for it, if one is.
     port: Option<Port>,
@@ -175,6 +179,7 @@ impl Actor {
         }
         self.build.take();
         self.lean.forget();
+        self.ahead.forget();
         self.processes.clear();
         self.place.remove();
     }
@@ -213,6 +218,10 @@ impl Actor {
                 }
                 input
             }
+            Input::BuiltAhead(number, done) => {
+                self.ahead.ended(number, done);
+                input
+            }
             Input::Changed(_) | Input::Generated { .. } => {
                 self.lean.saved();
                 input
@@ -233,6 +242,7 @@ impl Actor {
                 self.machine.retime(timing(&config, self.surroundings.cooldown));
                 // Another package, or other flags.
                 self.lean.forget();
+                self.ahead.forget();
                 self.patches.forget_recipe();
                 self.config = (*config).clone();
                 Input::Reconfigured { config, how, since }
@@ -288,6 +298,7 @@ impl Actor {
             }
             Effect::Keep => self.place.forget_aside(),
             Effect::Prepare => self.prepare(),
+            Effect::BuildAhead => self.build_ahead(),
             Effect::Restore => {
                 self.lean.went_back();
                 if let Err(reason) = self.place.restore() {

@@ -4,6 +4,7 @@
 mod lexer;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
@@ -12,6 +13,7 @@ use std::mem::take;
 use xxhash_rust::xxh3::Xxh3;
 
 use lexer::Lexer;
+pub use variables::{Declared, Spec, declared};
 
 /// A Go source file.
 #[derive(Debug, Clone, PartialEq, Eq)]

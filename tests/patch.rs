@@ -71,6 +71,14 @@ fn files_that_come_and_go() {
 }
 
 #[test]
+fn new_variables_get_their_values() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::INITIAL);
+}
+
+#[test]
 fn what_the_process_lacks() {
     if !is_possible() {
         return;
@@ -104,10 +112,17 @@ fn a_patched_service_is_built_before_it_starts_again() {
     assert_eq!(patched["generation"], 1);
     assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
     up.until_notice("the new code has run: `(*server).hello` once");
-    // It is asked to.
+    // It is asked to, once the next binary was built in the background.
+    let cache = project.beside("cache/hotwatch");
+    let built_ahead = until("the binary", || {
+        let dirs = std::fs::read_dir(&cache).ok()?.filter_map(Result::ok);
+        let mut binaries = dirs.map(|dir| dir.path().join("services/shop/background"));
+        binaries.find(|binary| binary.is_file() && !binary.with_file_name("tmp-background").exists())
+    });
     assert!(project.run(&["restart", "shop"]).status.success());
     let pid = up.until_event("restarted", "shop")["pid"].clone();
     assert_ne!(pid, patched["pid"]);
+    assert!(!built_ahead.exists(), "it was not used");
     assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
     // It crashes.
     up.until_notice("takes patches");

@@ -132,9 +132,13 @@ pub fn prepare(service: &Service, goflags: &str, debug: bool) -> Option<Vec<Stri
     if service.build != Build::Go || keeps {
         return None;
     }
-    // At a low priority, since nobody waits for it; at the lowest it would get nowhere on a busy machine.
-    let nice = ["nice", "-n", "10"].map(str::to_owned);
-    build(service, goflags, debug, true).map(|words| nice.into_iter().chain(words).collect())
+    build(service, goflags, debug, true).map(in_background)
+}
+
+/// The command `words` at a low priority, since nobody waits for it; at the lowest it would get nowhere on a busy
+/// machine.
+pub fn in_background(words: Vec<String>) -> Vec<String> {
+    ["nice", "-n", "10"].into_iter().map(str::to_owned).chain(words).collect()
 }
 
 /// The variables with which `service` is built: its own, and how much memory the compiler and the linker may take

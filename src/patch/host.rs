@@ -39,6 +39,8 @@ pub enum Nature {
     Function,
     /// A variable or a constant.
     Data,
+    /// A variable of which each thread has its own; its address counts from where those of the thread are.
+    Thread,
 }
 
 /// A symbol of the host.
@@ -87,7 +89,6 @@ pub struct Host {
     file: File,
     segments: Vec<Segment>,
     symbols: HashMap<String, Known>,
-    thread: Option<u64>,
     fields: Fields,
 }
 
@@ -98,8 +99,8 @@ impl Host {
     /// It is none that can be patched.
     pub fn read(path: &Path) -> Result<Host, HostError> {
         let file = File::open(path)?;
-        let Tables { segments, symbols, thread } = tables(&std::fs::read(path)?)?;
-        let mut host = Host { file, segments, symbols, thread, fields: Fields::default() };
+        let (segments, symbols) = tables(&std::fs::read(path)?)?;
+        let mut host = Host { file, segments, symbols, fields: Fields::default() };
         host.fields = host.read_fields()?;
         Ok(host)
     }
@@ -131,11 +132,6 @@ impl Host {
     pub fn fingerprint(&self, path: &str) -> Option<[u8; 8]> {
         let known = self.find(&format!("go:link.pkghashbytes.{path}"))?;
         self.bytes(known.address, 8)?.try_into().ok()
-    }
-
-    /// How far `runtime.tlsg` is from what the thread pointer points to, as a word that is added to that.
-    pub fn thread(&self) -> Option<u64> {
-        self.thread
     }
 
     /// Where things are in `runtime.moduledata`.
@@ -207,26 +203,8 @@ impl Host {
     }
 }
 
-/// What an executable says of itself.
-struct Tables {
-    /// The mapped parts.
-    segments: Vec<Segment>,
-    symbols: HashMap<String, Known>,
-    thread: Option<u64>,
-}
-
-/// Where `runtime.tlsg` is, of the executable `file`: its variables of a thread end where the thread pointer points to
-/// (variant II in Drepper's "ELF Handling For Thread-Local Storage").
-fn thread(file: &ElfFile64<'_, LittleEndian>) -> Option<u64> {
-    let is_tls = |program: &&elf::ProgramHeader64<LittleEndian>| program.p_type(LittleEndian) == elf::PT_TLS;
-    let block = file.elf_program_headers().iter().find(is_tls)?;
-    let size = block.p_memsz(LittleEndian).next_multiple_of(block.p_align(LittleEndian).max(1));
-    let symbol = file.symbols().find(|symbol| symbol.name() == Ok("runtime.tlsg"))?;
-    Some(symbol.address().wrapping_sub(size))
-}
-
-/// The tables of the executable `bytes`.
-fn tables(bytes: &[u8]) -> Result<Tables, HostError> {
+/// The mapped parts and the symbols of the executable `bytes`.
+fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostError> {
     let file = ElfFile64::<LittleEndian>::parse(bytes).map_err(|_| HostError::Format)?;
     let header = file.elf_header();
     if header.e_machine.get(LittleEndian) != elf::EM_X86_64 {
@@ -244,16 +222,25 @@ fn tables(bytes: &[u8]) -> Result<Tables, HostError> {
         at: program.p_offset(LittleEndian),
         length: program.p_filesz(LittleEndian),
     });
+    let threads =
+        file.elf_program_headers().iter().find(|program| program.p_type(LittleEndian) == elf::PT_TLS);
+    // An executable's own end where a thread's register points to.
+    let threads = threads.map_or(0, |program| {
+        let align = program.p_align(LittleEndian).max(1);
+        program.p_memsz(LittleEndian).next_multiple_of(align).wrapping_neg()
+    });
     let mut symbols: HashMap<String, Known> = HashMap::new();
     let (mut locals, mut ambiguous) = (HashMap::new(), HashSet::new());
     for symbol in file.symbols().filter(|symbol| !symbol.is_undefined()) {
         let nature = match symbol.kind() {
             SymbolKind::Text => Nature::Function,
             SymbolKind::Data => Nature::Data,
+            SymbolKind::Tls => Nature::Thread,
             _ => continue,
         };
         let Ok(name) = symbol.name() else { continue };
-        let known = Known { address: symbol.address(), size: symbol.size(), nature };
+        let start = if nature == Nature::Thread { threads } else { 0 };
+        let known = Known { address: start.wrapping_add(symbol.address()), size: symbol.size(), nature };
         if symbol.is_global() {
             symbols.insert(name.to_owned(), known);
         } else if nature == Nature::Function && !name.starts_with("local.") {
@@ -269,7 +256,7 @@ fn tables(bytes: &[u8]) -> Result<Tables, HostError> {
     for (name, known) in locals {
         symbols.entry(name.to_owned()).or_insert(known);
     }
-    Ok(Tables { segments: segments.collect(), symbols, thread: thread(&file) })
+    Ok((segments.collect(), symbols))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::generations::{Code, Function, Linked, Loaded, Trampoline};
 use super::host::Nature;
+use super::link::MAIN;
 use bind::{Binding, Place};
 use fixes::Fixes;
 use generated::{Parts, Registry};
@@ -88,7 +89,11 @@ pub fn build(
         .ok_or_else(|| ImageError::Missing(vec!["runtime.lastmoduledatap".to_owned()]))?;
     let registry = Registry { last: last.0, next: loaded.host().fields().next };
     let mut parts = Parts::new(&object, &binding, &counted, registry);
-    let overrides = module::overrides(&mut object, &binding, loaded.host().fields(), &mut parts, generation)?;
+    let fields = loaded.host().fields();
+    let mut overrides = module::overrides(&mut object, fields, &mut parts, generation)?;
+    // What a package does at its start it has done, unless there was nothing of it so far.
+    let is_new = |path: &str| path != MAIN && loaded.fingerprint(path).is_none();
+    module::initialise(&mut object, &mut overrides, fields, &is_new);
     let fixes = Fixes::of(&mut object, &binding, &mut parts, &overrides)?;
     let sections = parts.finish(std::mem::take(&mut object.sections));
     let layout = Layout::new(&sections, fixes.relative(), parts.tables());

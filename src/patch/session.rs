@@ -66,6 +66,7 @@ pub struct Session {
 struct Request<'a> {
     r#do: &'a str,
     library: &'a str,
+    first: Vec<u64>,
     jumps: Vec<AskedJump>,
     ranges: Vec<[u64; 2]>,
     counters: Vec<u64>,
@@ -114,17 +115,25 @@ impl Session {
         Ok(Hello { pid, go, alone, writable })
     }
 
-    /// Loads `linked`, and writes `jumps`: all of them, or none if it is refused.
+    /// Loads `linked`, calls the functions that are at the offsets `first` in it, and writes `jumps`: all of them, or none
+    /// if it is refused.
     ///
     /// # Errors
     /// See [`SessionError`]. What was loaded stays loaded, so the patch must not be tried again.
-    pub fn switch(&mut self, linked: &Linked, jumps: &[Jump]) -> Result<Switched, SessionError> {
+    pub fn switch(
+        &mut self,
+        linked: &Linked,
+        first: &[u64],
+        jumps: &[Jump],
+    ) -> Result<Switched, SessionError> {
         let library = linked.library.to_string_lossy();
         let jumps = jumps
             .iter()
             .map(|jump| AskedJump { at: jump.old, expected: base64(&jump.expected), offset: jump.offset })
             .collect();
-        let answer = self.ask(&Request { r#do: "switch", library: &library, jumps, ..Request::default() })?;
+        let first = first.to_vec();
+        let request = Request { r#do: "switch", library: &library, first, jumps, ..Request::default() };
+        let answer = self.ask(&request)?;
         let [open, pause] = [answer.open, answer.pause].map(Duration::from_micros);
         Ok(Switched { base: answer.base, open, pause })
     }

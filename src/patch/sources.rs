@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::os::unix::fs::MetadataExt;
 
 use crate::go::export::{Own, Program};
-pub use package::Inputs;
+pub use package::{Inputs, Text};
 use package::{Package, digest};
 
 /// The packages, and what they are made of beside their own files.
@@ -60,6 +60,11 @@ impl Sources {
     /// What the package `path` is compiled from.
     pub fn inputs(&self, path: &str) -> Option<&Inputs> {
         self.packages.get(path).map(Package::inputs)
+    }
+
+    /// A Go file of the package `path`; `None` if there is none of that name, or it is no Go.
+    pub fn text(&self, path: &str, file: &str) -> Option<&Text> {
+        self.packages.get(path)?.text(file)
     }
 
     /// What differs in `other`, which was read of the same program.

@@ -78,7 +78,7 @@ pub fn build<'a>(
                 }
             }
             Some((_, Nature::Data)) => add(name, codes::STT_OBJECT, 2, TEXT, 8),
-            None if name == "runtime.tlsg" => add(name, codes::STT_TLS, 2, 0, 8),
+            Some((_, Nature::Thread)) => add(name, codes::STT_TLS, 2, 0, 8),
             None => {}
         }
     }

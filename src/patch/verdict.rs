@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mangle::package_of;
 use super::outline::{Function, Outline};
+pub use once::initialises;
 pub use reason::{Reason, short as shown};
 
 /// What runs: the packages as they were compiled last, by import path, and all that was ever loaded.
@@ -76,14 +77,25 @@ impl Running {
     }
 
     /// What to do about `fresh`, packages that were compiled again, in a process that holds `contents`.
-    pub fn decide(&self, fresh: &BTreeMap<String, Outline>, contents: &dyn Contents) -> Verdict {
-        self.change(fresh, contents).map_or_else(Verdict::Restart, |change| {
+    /// The functions `accepted` need not run again although they are others.
+    pub fn decide(
+        &self,
+        fresh: &BTreeMap<String, Outline>,
+        contents: &dyn Contents,
+        accepted: &BTreeSet<String>,
+    ) -> Verdict {
+        self.change(fresh, contents, accepted).map_or_else(Verdict::Restart, |change| {
             // What only new code calls is as good as not written yet.
             if change.switched.is_empty() { Verdict::Nothing } else { Verdict::Patch(change) }
         })
     }
 
-    fn change(&self, fresh: &BTreeMap<String, Outline>, contents: &dyn Contents) -> Result<Change, Reason> {
+    fn change(
+        &self,
+        fresh: &BTreeMap<String, Outline>,
+        contents: &dyn Contents,
+        accepted: &BTreeSet<String>,
+    ) -> Result<Change, Reason> {
         for (path, new) in fresh {
             let old = self.now.get(path).ok_or_else(|| Reason::Package(path.clone()))?;
             if let Some(path) = new.imports.keys().find(|path| !contents.has_package(path)) {
@@ -98,7 +110,7 @@ impl Running {
             let old = &self.now[path];
             closures::check(old, new)?;
             check_removed(&self.now, old, new)?;
-            for (name, function) in &new.functions {
+            for (name, function) in new.functions.iter().filter(|(name, _)| !accepted.contains(*name)) {
                 match old.functions.get(name) {
                     Some(before) if does_the_same(name, before, function) => {}
                     Some(before) => {

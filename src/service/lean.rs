@@ -69,6 +69,11 @@ impl Lean {
         self.saves += 1;
     }
 
+    /// How many saves there were that differed.
+    pub fn saves(&self) -> u64 {
+        self.saves
+    }
+
     /// A build begins; returns whether it is a lean one.
     pub fn begin_build(&mut self) -> bool {
         self.begun = self.saves;

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Sender;
 
+use super::ahead::Begun;
 use super::protocol::Input;
 use crate::config::Service;
 use crate::patch::patcher::{Baselines, Patcher, Process, Told};
 use crate::patch::recipe::{Recipe, Unable};
-use crate::patch::sources::Sources;
 use crate::plan;
 use crate::record::{Level, Tell};
 
@@ -24,7 +24,7 @@ pub struct Patches {
     /// How the service is built; nothing as long as nobody knows, nothing inside if it cannot be patched.
     recipe: Option<Option<Recipe>>,
     /// When the last build began, and what its packages were made of then.
-    built: (SystemTime, Option<Sources>),
+    built: Begun,
     /// Our end of what the agent of the process that is being started talks over.
     stream: Option<UnixStream>,
     /// The process that was started and is not ready yet.
@@ -48,6 +48,17 @@ impl Patches {
             baselines: Baselines::default(),
             number: 0,
         }
+    }
+
+    /// The command that builds in the background what is there now, and what a build begins with.
+    pub fn build_ahead(&self, service: &Service) -> Option<(Vec<String>, Begun)> {
+        let recipe = self.recipe()?;
+        Some((recipe.build(service), (SystemTime::now(), self.baselines.sources(recipe))))
+    }
+
+    /// What is started next was built already.
+    pub fn adopt(&mut self, begun: Begun) {
+        self.built = begun;
     }
 
     /// The command that builds `service` so that it can be patched; `None` if that is not wanted, or not possible, which

@@ -70,6 +70,8 @@ pub enum Input {
     Patched(Outcome),
     /// What makes later builds faster is there, or is not to be had.
     Prepared(bool),
+    /// The build of this number in the background, of what a patched process runs, has ended; whether it has succeeded.
+    BuiltAhead(u64, bool),
     /// The process was started.
     Started { pid: i32 },
     /// The process could not be started.
@@ -145,6 +147,8 @@ pub enum Effect {
     Keep,
     /// Prepare what makes later builds faster: there is time for it.
     Prepare,
+    /// Build in the background what the process has come to run.
+    BuildAhead,
     /// What was kept aside still runs, and is what is started again from now on.
     Restore,
     /// What comes to the held port goes to this process, or waits.

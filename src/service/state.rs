@@ -271,7 +271,8 @@ impl Machine {
             Input::Patchable { pid, able } => self.patchable(pid, able),
             Input::Patched(outcome) => self.patched(now, outcome),
             // The actor has taken these in.
-            Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) | Input::Prepared(_) => {}
+            Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) => {}
+            Input::Prepared(_) | Input::BuiltAhead(..) => {}
             Input::Started { pid } => self.started(now, pid),
             Input::NotStarted(reason) => self.not_started(now, reason),
             Input::Ready { pid } => self.ready(now, pid),

@@ -19,6 +19,10 @@ pub struct Lexer<'a> {
     previous_line: usize,
     /// Whether a newline after the previous token is a semicolon.
     ends: bool,
+    /// Whether a semicolon, written or implied, is in front of the token that was read last.
+    pub separated: bool,
+    /// Whether there was one since.
+    separates: bool,
     /// A semicolon that is not hashed yet: what follows may make it redundant.
     semicolon: bool,
     /// The brackets that are open.
@@ -53,6 +57,8 @@ impl<'a> Lexer<'a> {
             previous: "",
             previous_line: 0,
             ends: false,
+            separated: false,
+            separates: false,
             semicolon: false,
             groups: Vec::new(),
             comments: Vec::new(),
@@ -78,6 +84,11 @@ impl<'a> Lexer<'a> {
         self.hash.update(&[0]);
     }
 
+    /// Where `token`, which was read last, begins, in bytes from the start.
+    pub fn start(&self, token: &str) -> usize {
+        self.at - token.len()
+    }
+
     /// The next token, empty at the end of the file; `None` if there is none in the text. Semicolons are hashed
     /// and passed over.
     pub fn token(&mut self) -> Option<&'a str> {
@@ -93,6 +104,7 @@ impl<'a> Lexer<'a> {
             _ => operator(bytes)?,
         };
         let token = &rest[..length];
+        self.separated = take(&mut self.separates);
         self.flush(token);
         self.describe();
         self.put(token);
@@ -129,7 +141,7 @@ impl<'a> Lexer<'a> {
     fn newline(&mut self) {
         if take(&mut self.ends) {
             self.flush("");
-            self.semicolon = true;
+            (self.semicolon, self.separates) = (true, true);
         }
     }
 

@@ -312,6 +312,81 @@ pub const FILES: &[Edit] = &[
     new("price/note.s", Restarted("`note.s` changed"), &[("", "// Nothing.\n")]),
 ];
 
+/// New variables that begin with what has to be computed.
+pub const INITIAL: &[Edit] = &[
+    main(
+        "/kinds",
+        Patched,
+        &[
+            ("kind(errors.New(\"no\"))", "kind(errSpare)"),
+            ("const rate = 7", "var errSpare = errors.New(\"none\")\n\nconst rate = 7"),
+        ],
+    ),
+    main("/kinds", Patched, &[("kind(errSpare)", "kind(fmt.Errorf(\"%w!\", errSpare))")]),
+    // One that reads another, which comes later, and both what was there; in a group with them.
+    main(
+        "/numbers",
+        Patched,
+        &[
+            (
+                "\tlimit   = 3\n",
+                "\tfirst = second + limit\n\tlimit   = 3\n\tsecond, third = taxed(limit), 1\n",
+            ),
+            ("sum(1, 2, 3), pick", "sum(1, 2, 3), first, second, third, pick"),
+        ],
+    ),
+    main(
+        "/hello",
+        Patched,
+        &[
+            ("s.seen[r.URL.Path]++", "s.seen[r.URL.Path]++\n\tseenOnce[r.URL.Path] = true"),
+            ("title)", "title+fmt.Sprint(len(seenOnce) > 0))"),
+            ("const rate = 7", "var seenOnce = map[string]bool{}\n\nconst rate = 7"),
+        ],
+    ),
+    main("/hello", Patched, &[("len(seenOnce) > 0", "len(seenOnce) > 1")]),
+    // With a package that is imported for it, and in a package that had nothing to initialise.
+    main(
+        "/where",
+        Extended,
+        &[
+            ("\"os\"\n", "\"os\"\n\t\"regexp\"\n"),
+            ("const rate = 7", "var letters = regexp.MustCompile(\"[a-z]+\")\n\nconst rate = 7"),
+            ("\"in \"", "letters.FindString(file), \" in \""),
+        ],
+    ),
+    price(
+        Patched,
+        &[
+            ("\"%d for %s\", n", "\"%d for %s%d\", n"),
+            ("round(n*Default.Cents))", "round(n*Default.Cents), len(known))"),
+            ("func round(", "var known = map[int]string{1: fmt.Sprint(1)}\n\nfunc round("),
+        ],
+    ),
+    price(Patched, &[("\"%d for %s%d\", n", "\"%d for %s, %d\", n")]),
+    // What cannot be told from the rest of the initialisation.
+    main(
+        "/where",
+        Restarted("`init` has run already"),
+        &[
+            (
+                "const rate = 7",
+                "var digits = regexp.MustCompile(func() string { return \"[0-9]+\" }())\n\nconst rate = 7",
+            ),
+            ("letters.FindString(file)", "digits.FindString(file)"),
+        ],
+    ),
+    main(
+        "/numbers",
+        Restarted("`init` has run already"),
+        &[
+            ("const rate = 7", "var fourth = taxed(4)\n\nconst rate = 7"),
+            ("second, third = taxed(limit), 1", "second, third = taxed(limit + 1), 1"),
+            ("first, second", "first, fourth, second"),
+        ],
+    ),
+];
+
 /// What the linker has left out of the process, since nothing came to it.
 pub const LACKING: &[Edit] = &[
     main("/hello", Patched, &[("label(3), title", "label(3), title+fmt.Sprint(ranks[\"c\"])")]),

@@ -46,7 +46,9 @@ const (
 type hotwatchAgentRequest struct {
 	Do      string
 	Library string
-	Jumps   []hotwatchAgentJump
+	// Functions that are called first, in bytes from where the library is loaded.
+	First []uint64
+	Jumps []hotwatchAgentJump
 	// Old bodies: from where to where.
 	Ranges [][2]uint64
 	// Where counters are.
@@ -195,6 +197,11 @@ func hotwatchAgentSwitch(request *hotwatchAgentRequest) (answer hotwatchAgentAns
 	if answer.Base, err = hotwatchAgentBase(request.Library); err != nil {
 		return answer, err
 	}
+	for _, offset := range request.First {
+		if err := hotwatchAgentCall(answer.Base + offset); err != nil {
+			return answer, err
+		}
+	}
 	targets, err := hotwatchAgentTargets(request.Jumps, answer.Base)
 	if err != nil || len(targets) == 0 {
 		return answer, err
@@ -229,6 +236,19 @@ func hotwatchAgentSwitch(request *hotwatchAgentRequest) (answer hotwatchAgentAns
 	default:
 		return answer, hotwatchAgentErrors.New("code was written over in part")
 	}
+}
+
+// hotwatchAgentCall calls the function at an address, which takes and returns nothing.
+func hotwatchAgentCall(at uint64) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = hotwatchAgentFmt.Errorf("a new variable has no value: panic: %v", problem)
+		}
+	}()
+	// The value of a function points to a word that says where its code is.
+	word := &at
+	(*(*func())(hotwatchAgentUnsafe.Pointer(&word)))()
+	return nil
 }
 
 // hotwatchAgentBase finds where a library is in memory.

@@ -12,9 +12,6 @@ use super::relocatable::{Relocatable, Section, Spot, Symbol};
 /// What the names of function values end in.
 const VALUE: &str = "·f";
 
-/// The variable of each thread that names the running goroutine.
-const THREAD: &str = "runtime.tlsg";
-
 /// Where a name leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Place {
@@ -81,9 +78,6 @@ fn place(object: &Relocatable, symbol: &Symbol, loaded: &Loaded, changed: &HashS
 /// Where `name` is, which the patch does not define. The host's linker leaves out the calling convention where there
 /// is only one.
 fn foreign(name: &str, loaded: &Loaded) -> Option<Place> {
-    if name == THREAD {
-        return loaded.host().thread().map(Place::At);
-    }
     let found = loaded.find(name).or_else(|| loaded.find(name.strip_suffix(".abi0")?));
     found.map(|(address, _)| Place::At(address))
 }

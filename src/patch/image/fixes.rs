@@ -153,7 +153,7 @@ fn fix(section: &mut Section, spot: Spot, reloc: Reloc, place: Place, parts: &mu
                 Place::At(_) => None,
             }
         }
-        // What the host has for each thread is at a fixed distance, which is told where an address would be.
+        // What belongs to a thread has an offset in place of an address.
         elf::R_X86_64_GOTPCREL | elf::R_X86_64_GOTTPOFF if reloc.add == -4 => {
             Some(Fix::Near(spot, parts.slot(place), reloc.add))
         }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use super::super::bytes::{u32_at, u64_at};
 use super::super::host::Fields;
+use super::super::mangle::package_of;
 use super::ImageError;
-use super::bind::{Binding, Place};
+use super::bind::Place;
 use super::generated::Parts;
 use super::relocatable::{Reloc, Relocatable, Spot};
 
@@ -29,7 +30,6 @@ pub struct Overrides {
 /// The description is not where it is expected, or is something else.
 pub fn overrides(
     object: &mut Relocatable,
-    binding: &Binding,
     fields: Fields,
     parts: &mut Parts,
     generation: u32,
@@ -60,16 +60,6 @@ pub fn overrides(
         write(object, at(slice + 16), 0);
     }
 
-    // Only new packages are initialised: to ask for one that is just being initialised would end the process.
-    let new = new_tasks(object, binding, at(fields.inittasks));
-    if let Some(table) = target(object, at(fields.inittasks)) {
-        let places_in_table =
-            new.iter().zip(0..).map(|(task, number)| (Spot { at: table.at + 8 * number, ..table }, *task));
-        places.extend(places_in_table);
-    }
-    write(object, at(fields.inittasks + 8), new.len() as u64);
-    write(object, at(fields.inittasks + 16), new.len() as u64);
-
     // The end of the last function was noted down before that function, which registers the module, got its code. The
     // functions' table has the end that the runtime compares it with.
     let table = target(object, at(fields.ftab)).ok_or_else(|| strange("table of functions"))?;
@@ -83,18 +73,32 @@ pub fn overrides(
     Ok(Overrides { module, places })
 }
 
-/// What initialises the packages that are in the patch and nowhere else, in order.
-fn new_tasks(object: &Relocatable, binding: &Binding, slice: Spot) -> Vec<Place> {
-    let (Some(table), Some(count)) =
-        (target(object, slice), word(object, Spot { at: slice.at + 8, ..slice }))
-    else {
-        return Vec::new();
-    };
-    let mut relocs: Vec<_> = object.sections[table.section].relocs.iter().collect();
-    relocs.retain(|reloc| (table.at..table.at + 8 * count).contains(&reloc.at));
-    relocs.sort_unstable_by_key(|reloc| reloc.at);
-    let place = |reloc: &&Reloc| binding.place(reloc.symbol).filter(|place| matches!(place, Place::Own(_)));
-    relocs.iter().filter_map(place).collect()
+/// Has only the packages initialised that are new: to ask for one that is just being initialised would end the process.
+/// The description in `object` is where `overrides` says.
+pub fn initialise(
+    object: &mut Relocatable,
+    overrides: &mut Overrides,
+    fields: Fields,
+    is_new: &dyn Fn(&str) -> bool,
+) {
+    let at = |field: u64| Spot { at: overrides.module.at + field, ..overrides.module };
+    let (slice, count) = (at(fields.inittasks), at(fields.inittasks + 8));
+    let tasks = target(object, slice).map_or_else(Vec::new, |table| {
+        let end = table.at + 8 * word(object, count).unwrap_or_default();
+        let relocs = object.sections[table.section].relocs.iter();
+        let mut relocs: Vec<&Reloc> = relocs.filter(|reloc| (table.at..end).contains(&reloc.at)).collect();
+        relocs.sort_unstable_by_key(|reloc| reloc.at);
+        let new = relocs.into_iter().filter_map(|reloc| {
+            let symbol = object.symbols.get(reloc.symbol)?;
+            let package = package_of(symbol.name.strip_suffix(".inittask")?)?;
+            is_new(&package).then_some(Place::Own(symbol.spot?))
+        });
+        new.zip(0..).map(|(task, number)| (Spot { at: table.at + 8 * number, ..table }, task)).collect()
+    });
+    for field in [count, at(fields.inittasks + 16)] {
+        write(object, field, tasks.len() as u64);
+    }
+    overrides.places.extend(tasks);
 }
 
 fn write(object: &mut Relocatable, spot: Spot, number: u64) {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::baseline::{Running, agent};
+use super::initial::Initial;
 use super::{Outcome, Patched, Took};
 use crate::go::export::Run;
 use crate::patch::compile::{CompileError, Order};
@@ -16,7 +17,7 @@ use crate::patch::link::MAIN;
 use crate::patch::mangle::mangled;
 use crate::patch::object::Object;
 use crate::patch::outline::{Function, Outline};
-use crate::patch::sources::Sources;
+use crate::patch::sources::{Inputs, Sources};
 use crate::patch::verdict::{Change, Contents, Reason, Verdict, shown};
 
 /// How many packages are compiled for one save; more are a matter for a build.
@@ -34,8 +35,10 @@ pub enum Why {
 /// The packages of a save, as they were compiled.
 #[derive(Default)]
 pub(super) struct Fresh {
-    outlines: BTreeMap<String, Outline>,
-    archives: BTreeMap<String, PathBuf>,
+    pub outlines: BTreeMap<String, Outline>,
+    pub archives: BTreeMap<String, PathBuf>,
+    /// What is compiled instead of what is on disk.
+    pub inputs: BTreeMap<String, Inputs>,
 }
 
 impl Running {
@@ -59,8 +62,15 @@ impl Running {
         fs::create_dir_all(&dir).map_err(io)?;
 
         self.import(&difference.changed, &sources)?;
-        let fresh = self.compile(&difference.changed, &sources, &dir)?;
-        let change = match self.outlines.decide(&fresh.outlines, &Known::of(self)) {
+        let mut fresh = self.compile(&difference.changed, &sources, &dir)?;
+        let mut initial = Initial::default();
+        let verdict = loop {
+            let verdict = self.outlines.decide(&fresh.outlines, &Known::of(self), &initial.accepted);
+            let Verdict::Restart(reason) = &verdict else { break verdict };
+            let Some(path) = Running::to_initialise(reason, &initial) else { break verdict };
+            self.initialise(&path, reason, generation, &mut fresh, &mut initial, (&sources, &dir))?;
+        };
+        let change = match verdict {
             // What a new package does at its start, it has to do.
             Verdict::Nothing => match self.not_loaded(&fresh) {
                 Some(path) => return Err(Reason::Import(path.clone()).into()),
@@ -71,7 +81,7 @@ impl Running {
         };
         let compiled = started.elapsed();
 
-        let changed = needed(&change, &fresh.outlines, &Known::of(self));
+        let changed = needed(&change, &initial.functions, &fresh.outlines, &Known::of(self));
         let packages = self.objects(&fresh, &changed, &sources, &dir)?;
         let (linked, link) = self.link(generation, packages, &changed, &dir)?;
         let minor = self.minor();
@@ -80,7 +90,11 @@ impl Running {
         jumps.retain(|jump| switched.contains(&jump.function));
         let linked_after = started.elapsed();
 
-        let loaded = self.session.switch(&linked, &jumps).map_err(|error| restart(error.to_string()))?;
+        let offset =
+            |name: &String| linked.functions.get(&mangled(name, minor)).map(|function| function.offset);
+        let first: Vec<u64> = initial.functions.iter().filter_map(offset).collect();
+        let loaded =
+            self.session.switch(&linked, &first, &jumps).map_err(|error| restart(error.to_string()))?;
         // What nothing comes to was not linked, and is as good as not written yet.
         let is_linked = |name: &String| linked.functions.contains_key(&mangled(name, minor));
         let (renamed, idle): (Vec<&String>, Vec<&String>) =
@@ -176,7 +190,8 @@ impl Running {
         sources: &Sources,
         dir: &Path,
     ) -> Result<(PathBuf, Outline), Why> {
-        let (Some(own), Some(inputs)) = (&self.program.packages[path].own, sources.inputs(path)) else {
+        let inputs = fresh.inputs.get(path).or_else(|| sources.inputs(path));
+        let (Some(own), Some(inputs)) = (&self.program.packages[path].own, inputs) else {
             return Err(Why::Restart(format!("package `{path}` is not the user's own")));
         };
         if let Some(obstacle) = own.obstacle.or(inputs.uses_cgo.then_some("uses cgo")) {
@@ -240,14 +255,19 @@ pub(super) fn object(archive: &Path) -> Result<Object, Why> {
     Object::parse(bytes).map_err(|error| Why::Restart(error.to_string()))
 }
 
-/// The functions that have to be linked: those that are switched to, and what they come to of the others that are new,
+/// The functions that have to be linked: those that are switched to, those that run `first`, and what they come to of the others that are new,
 /// or that the process has not got since nothing came to them before.
-fn needed(change: &Change, fresh: &BTreeMap<String, Outline>, known: &Known<'_>) -> Vec<String> {
+fn needed(
+    change: &Change,
+    first: &[String],
+    fresh: &BTreeMap<String, Outline>,
+    known: &Known<'_>,
+) -> Vec<String> {
     let functions = |name: &String| -> Vec<&Function> {
         fresh.values().filter_map(|outline| outline.functions.get(name)).collect()
     };
     let (mut needed, mut open): (BTreeSet<&String>, Vec<&String>) =
-        (BTreeSet::new(), change.switched.iter().collect());
+        (BTreeSet::new(), change.switched.iter().chain(first).collect());
     while let Some(name) = open.pop() {
         if needed.insert(name) {
             let named = functions(name).into_iter();

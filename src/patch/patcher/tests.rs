@@ -180,7 +180,7 @@ impl Program {
         let mut last = "no function of it is in the process".to_owned();
         let loaded = &self.running.loaded;
         let own = self.running.program.packages[path].own.as_ref().unwrap();
-        let files: Vec<_> = self.running.sources.inputs(path).unwrap().files.iter().cloned().collect();
+        let files = self.running.sources.inputs(path).unwrap().files.clone();
         let edits = files.iter().flat_map(|file| Edit::all(path, &own.dir.join(file)));
         let edits: Vec<Edit> = edits.filter(|edit| loaded.find(&edit.function).is_some()).collect();
         for edit in edits {
@@ -195,16 +195,16 @@ impl Program {
                 Err(Why::Restart(reason)) if OTHER_REASONS.iter().any(|other| reason.contains(other)) => {
                     last = reason;
                 }
-                Ok(other) => return self.failed(&edit, format!("{other:?}")),
-                Err(Why::Restart(reason)) => return self.failed(&edit, reason),
-                Err(Why::Unseen) => return self.failed(&edit, "it does not compile".to_owned()),
+                Ok(other) => return Program::failed(&edit, &format!("{other:?}")),
+                Err(Why::Restart(reason)) => return Program::failed(&edit, &reason),
+                Err(Why::Unseen) => return Program::failed(&edit, "it does not compile"),
             }
             edit.take_back();
         }
         Fate::Nothing(last)
     }
 
-    fn failed(&self, edit: &Edit, reason: String) -> Fate {
+    fn failed(edit: &Edit, reason: &str) -> Fate {
         edit.take_back();
         Fate::Failed(format!("`{}`: {reason}", edit.function))
     }

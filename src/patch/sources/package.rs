@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -48,6 +49,17 @@ struct File {
     content: u64,
     /// What decides on whether it is built; nothing if it is no Go, which the compiler tells.
     head: Option<Head>,
+    /// What is in it, for the same files.
+    text: Option<Arc<Text>>,
+}
+
+/// What is in a Go file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Text {
+    /// All of it.
+    pub content: String,
+    /// What it imports, by the paths that it says.
+    pub imports: BTreeSet<String>,
 }
 
 impl Package {
@@ -93,6 +105,11 @@ impl Package {
         &self.inputs
     }
 
+    /// What is in the Go file `name`.
+    pub fn text(&self, name: &str) -> Option<&Text> {
+        self.go.get(name)?.text.as_deref()
+    }
+
     /// Whether it compiles to the same as `other`, as far as Go code and what that embeds count.
     pub fn is_same_go(&self, other: &Package) -> bool {
         let contents = |package: &Package| -> Vec<Option<u64>> {
@@ -119,9 +136,13 @@ impl File {
         let bytes = fs::read(path)?;
         let content = xxh3_64(&bytes);
         let known = before.filter(|file| file.content == content);
-        Ok(known
-            .cloned()
-            .unwrap_or_else(|| File { content, head: source::scan(&bytes).map(|source| source.head) }))
+        Ok(known.cloned().unwrap_or_else(|| {
+            let head = source::scan(&bytes).map(|source| source.head);
+            let imports = head.as_ref().map(|head| head.imports.clone());
+            let text = imports.zip(String::from_utf8(bytes).ok());
+            let text = text.map(|(imports, content)| Arc::new(Text { content, imports }));
+            File { content, head, text }
+        }))
     }
 }
 

@@ -103,7 +103,7 @@ impl Service {
 
     /// Loads a patch.
     pub fn switch(&mut self, linked: Linked, jumps: &[Jump]) -> Switched {
-        let switched = self.session.switch(&linked, jumps).unwrap();
+        let switched = self.session.switch(&linked, &[], jumps).unwrap();
         self.loaded.add(linked, switched.base, jumps, std::iter::empty());
         switched
     }

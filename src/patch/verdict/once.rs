@@ -47,6 +47,11 @@ fn lasting<'a>(packages: &[&'a Outline], functions: &BTreeMap<&'a str, &'a Funct
     lasting
 }
 
+/// Whether `name` gives variables of a package their values: `PKG.init`, `PKG.map.init.0`.
+pub fn initialises(name: &str) -> bool {
+    is_root(name) && name != "main.main" && (name.ends_with(".init") || name.contains(".map.init."))
+}
+
 /// Whether the runtime calls `name`, once: `main.main`, `PKG.init`, `PKG.init.0`, `PKG.map.init.0`.
 fn is_root(name: &str) -> bool {
     let inside = name.rsplit_once('/').map_or(name, |(_, inside)| inside);

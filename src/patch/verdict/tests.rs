@@ -80,7 +80,7 @@ fn started(outline: &Outline) -> (Running, Process) {
 
 fn decide(before: &str, after: &str) -> Verdict {
     let (running, process) = started(&outline(before));
-    running.decide(&[("main".to_owned(), outline(after))].into(), &process)
+    running.decide(&[("main".to_owned(), outline(after))].into(), &process, &BTreeSet::new())
 }
 
 /// What a verdict says, in one line: the switched functions, then those that only new code calls.
@@ -245,7 +245,7 @@ fn two_packages_may_describe_a_type_each_in_its_own_way() {
         [("main", &one), ("other", &other)].map(|(path, outline)| (path.to_owned(), outline.clone()));
     let running = Running::new(packages.into());
     let decide = |path: &str, outline: &Outline| {
-        running.decide(&[(path.to_owned(), outline.clone())].into(), &process)
+        running.decide(&[(path.to_owned(), outline.clone())].into(), &process, &BTreeSet::new())
     };
     assert_eq!(decide("main", &one), Verdict::Nothing);
     assert_eq!(decide("other", &other), Verdict::Nothing);

@@ -42,6 +42,7 @@ impl Machine {
             (Outcome::Patched(patched), Some(pid)) => {
                 let since = self.applied(now);
                 self.tell(told(pid, patched, since.map_or(0, |since| millis(now - since))));
+                self.effects.push(Effect::BuildAhead);
             }
             (Outcome::Nothing, Some(pid)) => {
                 self.applied(now);

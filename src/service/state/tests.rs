@@ -70,9 +70,9 @@ impl Bench {
         };
         let effects = self.machine.step(self.now(), input);
         // Follows from the rest; it has a test of its own.
-        let told = effects
-            .iter()
-            .filter(|effect| !matches!(effect, Effect::Report(Report::Settled) | Effect::Prepare));
+        let told = effects.iter().filter(|effect| {
+            !matches!(effect, Effect::Report(Report::Settled) | Effect::Prepare | Effect::BuildAhead)
+        });
         told.map(short).collect::<Vec<_>>().join(" ")
     }
 

@@ -77,7 +77,7 @@ pub fn host(built: &Built, loaded: &mut Loaded, switch: Option<Switch>) -> (Resu
     let hello = session.hello(DEADLINE).unwrap();
     assert!(hello.alone && hello.writable, "{hello:?}");
     if let Some(Switch { linked, jumps, .. }) = switch {
-        let base = session.switch(&linked, &jumps).unwrap().base;
+        let base = session.switch(&linked, &[], &jumps).unwrap().base;
         loaded.add(linked, base, &jumps, std::iter::empty());
     }
     hold.write_all(&[1]).unwrap();
