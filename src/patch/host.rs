@@ -119,8 +119,10 @@ impl Host {
 
     /// The `length` bytes at `address`, as they are when the program starts; `None` where nothing is.
     pub fn bytes(&self, address: u64, length: u64) -> Option<Vec<u8>> {
+        // Whoever asks may have taken any number for an address.
         let holds = |segment: &&Segment| {
-            segment.address <= address && address + length <= segment.address + segment.length
+            let at = address.checked_sub(segment.address);
+            at.and_then(|at| at.checked_add(length)).is_some_and(|end| end <= segment.length)
         };
         let segment = self.segments.iter().find(holds)?;
         let mut bytes = vec![0; usize::try_from(length).ok()?];
@@ -262,6 +264,19 @@ fn tables(bytes: &[u8]) -> Result<(Vec<Segment>, HashMap<String, Known>), HostEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_there_is_read() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&path, [7; 16]).unwrap();
+        let segments = vec![Segment { address: 0x1000, at: 0, length: 16 }];
+        let file = File::open(&path).unwrap();
+        let host = Host { file, segments, symbols: HashMap::new(), fields: Fields::default() };
+        assert_eq!(host.bytes(0x1008, 8), Some(vec![7; 8]));
+        for address in [0, 0xfff, 0x1009, u64::MAX - 3] {
+            assert_eq!(host.bytes(address, 8), None);
+        }
+    }
 
     #[test]
     fn what_is_no_host_is_said() {
