@@ -37,13 +37,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it, and waits until it answers.
-    pub fn start(toolchain: &Toolchain) -> Service {
+    /// Starts it with this GOGC, and waits until it answers.
+    pub fn start(toolchain: &Toolchain, collector: &str) -> Service {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut command = Command::new(toolchain.host());
         let number = process::pass_on(&mut command, theirs.into());
-        command.env("PORT", port.to_string()).env("GOGC", "5").env("GODEBUG", agent::SETTING);
+        command.env("PORT", port.to_string()).env("GOGC", collector).env("GODEBUG", agent::SETTING);
         command.env(agent::VARIABLE, number.to_string());
         let group = process::spawn(&mut command).unwrap().group;
         drop(command);

@@ -55,6 +55,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/app/lib"
@@ -127,8 +128,77 @@ func describe(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, lib.Descri
 
 func again(w http.ResponseWriter, r *http.Request) { greet("again")(w, r) }
 
+// What the goroutines of a storm have done last, and how many live.
+var blown, waited, spawned atomic.Value
+var alive atomic.Int64
+
+func blow(depth int) {
+	defer func() {
+		if recover() != nil {
+			blown.Store("VERSION")
+		}
+	}()
+	if depth == 0 {
+		panic("blow")
+	}
+	blow(depth - 1)
+	panic("again")
+}
+
+func wait() {
+	told := make(chan string)
+	go func() { told <- "VERSION" }()
+	select {
+	case text := <-told:
+		waited.Store(text)
+	case <-time.After(time.Minute):
+	}
+}
+
+func spawn() {
+	var all sync.WaitGroup
+	for range 3 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			spawned.Store("VERSION")
+		}()
+	}
+	all.Wait()
+}
+
+func live(number int) {
+	alive.Add(1)
+	defer alive.Add(-1)
+	for turn := number; ; turn++ {
+		switch turn % 4 {
+		case 0:
+			blow(turn % 30)
+		case 1:
+			wait()
+		case 2:
+			spawn()
+		default:
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+}
+
+func storm(w http.ResponseWriter, r *http.Request) {
+	for number := range 1000 {
+		go live(number)
+	}
+	fmt.Fprint(w, "begun")
+}
+
+func calm(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, "blown %v, waited %v, spawned %v, %d of 1000", blown.Load(), waited.Load(), spawned.Load(), alive.Load())
+}
+
 func main() {
 	http.HandleFunc("/lib", describe)
+	http.HandleFunc("/storm", storm)
+	http.HandleFunc("/calm", calm)
 	http.HandleFunc("/", srv.hello)
 	http.HandleFunc("/greet", greet("dear"))
 	http.HandleFunc("/again", again)
