@@ -2,6 +2,7 @@
 //! patched it is the same process, with what it had in memory.
 
 mod course;
+mod demo;
 mod edits;
 
 use std::io::{Read, Write};
