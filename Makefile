@@ -3,7 +3,7 @@
 # Go is got into target/ where it is missing; see tools/go.sh.
 GO_PATH = PATH="$$(tools/go.sh):$$PATH"
 
-.PHONY: demo test test-real check-apple bench audit test-macos
+.PHONY: demo test test-real test-go-matrix check-apple bench audit test-macos
 
 demo:
 	$(GO_PATH) cargo run --release --quiet -- demo
@@ -23,6 +23,10 @@ test:
 test-real:
 	$(GO_PATH) cargo test --test main real:: -- --ignored --nocapture
 	$(GO_PATH) cargo test --lib patch:: -- --ignored --nocapture --test-threads=1
+
+# Live patches with Go 1.22, 1.24, 1.26 and 1.27; tests/real/GO-MATRIX.md holds the last results.
+test-go-matrix:
+	tools/go-matrix.sh
 
 # Measures hotwatch beside its peers; BENCHMARKS.md holds the last figures.
 bench:

