@@ -253,6 +253,7 @@ impl Service {
                 }
             }
             Event::Notice { .. }
+            | Event::Effects { .. }
             | Event::Log { .. }
             | Event::Settled
             | Event::Stopped { .. }

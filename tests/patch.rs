@@ -112,7 +112,9 @@ fn a_patched_service_is_built_before_it_starts_again() {
     assert_eq!(patched["functions"], serde_json::json!(["(*server).hello"]));
     assert_eq!(patched["generation"], 1);
     assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
-    up.until_notice("the new code has run: `(*server).hello` once");
+    let effects = up.until_event("effects", "shop");
+    assert_eq!((&effects["pid"], &effects["generation"]), (&patched["pid"], &patched["generation"]));
+    assert_eq!(effects["functions"], serde_json::json!([{ "function": "(*server).hello", "entered": 1 }]));
     // It is asked to, once the next binary was built in the background.
     let cache = project.beside("cache/hotwatch");
     let built_ahead = until("the binary", || {
