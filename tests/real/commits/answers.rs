@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request as it is sent.
 pub struct Request {
@@ -23,8 +23,8 @@ enum Kind {
     Plain,
     /// The answer has a random UUID.
     Uuid,
-    /// The answer has random hexadecimal digits in quotes.
-    Digest,
+    /// The answer has hexadecimal digits that are random, or a digest of the time.
+    Digits,
     /// The answer tells how long it took.
     Timing,
     /// The body is sent at once and nothing after it.
@@ -36,7 +36,7 @@ impl Kind {
         match word {
             "" => Kind::Plain,
             "uuid" => Kind::Uuid,
-            "digest" => Kind::Digest,
+            "digits" => Kind::Digits,
             "timing" => Kind::Timing,
             "ended" => Kind::Ended,
             other => panic!("no kind of request: {other}"),
@@ -53,7 +53,10 @@ pub fn requests(text: &str) -> Vec<Request> {
 fn request(block: &str) -> Request {
     let (kind, rest) = block.split_once('\n').unwrap();
     let (head, body) = rest.split_once("\n\n").unwrap_or((rest, ""));
-    let body = unescaped(body.trim_end_matches('\n'));
+    let mut body = unescaped(body.trim_end_matches('\n'));
+    if body.ends_with(b"\r") {
+        body.push(b'\n');
+    }
     let mut lines = head.trim_end().lines();
     let line = lines.next().unwrap().to_owned();
     let mut bytes = format!("{line} HTTP/1.1\r\nHost: service.test\r\n");
@@ -111,7 +114,7 @@ impl Request {
             replace(&dated(&text, SystemTime::now()), 13, |word| milliseconds(word, SystemTime::now()));
         let text = match self.kind {
             Kind::Uuid => replace(&text, 36, uuid),
-            Kind::Digest => digits_in_quotes(&text),
+            Kind::Digits => digits(&text),
             Kind::Timing => timings(&text),
             Kind::Plain | Kind::Ended => text,
         };
@@ -139,7 +142,8 @@ fn replace(text: &str, length: usize, put: impl Fn(&str) -> Option<String>) -> S
 /// Dates of HTTP as the distance from `now`, in whole minutes. Those more than ten years away are constants.
 fn dated(text: &str, now: SystemTime) -> String {
     replace(text, "Sun, 06 Nov 1994 08:49:37 GMT".len(), |piece| {
-        let [_, day, month, year, time, "GMT"] = piece.split(' ').collect::<Vec<_>>()[..] else {
+        let [_, day, month, year, time, zone @ ("GMT" | "UTC")] = piece.split(' ').collect::<Vec<_>>()[..]
+        else {
             return None;
         };
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -148,7 +152,7 @@ fn dated(text: &str, now: SystemTime) -> String {
         let since =
             |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
         let minutes = (since(at) - since(now) + 30).div_euclid(60);
-        (minutes.abs() < 10 * 366 * 24 * 60).then(|| format!("<now {minutes:+} min>"))
+        (minutes.abs() < 10 * 366 * 24 * 60).then(|| format!("<now {minutes:+} min {zone}>"))
     })
 }
 
@@ -172,13 +176,19 @@ fn uuid(word: &str) -> Option<String> {
     fits.then(|| "<uuid>".to_owned())
 }
 
-/// Quoted hexadecimal digits as their number.
-fn digits_in_quotes(text: &str) -> String {
-    let is_random = |part: &&str| part.len() >= 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let shown = |part: &str| {
-        Some(part).filter(is_random).map_or(part.to_owned(), |part| format!("<{} digits>", part.len()))
-    };
-    text.split('"').map(shown).collect::<Vec<_>>().join("\"")
+/// Runs of at least 32 hexadecimal digits as their number.
+fn digits(text: &str) -> String {
+    let is_digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    let mut out = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let run = rest.find(|c| !is_digit(c)).unwrap_or(rest.len());
+        let end = run + rest[run..].find(is_digit).unwrap_or(rest.len() - run);
+        out += &if run >= 32 { format!("<{run} digits>") } else { rest[..run].to_owned() };
+        out += &rest[run..end];
+        rest = &rest[end..];
+    }
+    out
 }
 
 /// The numbers of `dur=` as how they are written: with so many decimals.
@@ -199,7 +209,7 @@ fn timings(text: &str) -> String {
 fn what_depends_on_time_or_chance() {
     let now = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
     let text = dated("a: Tue, 14 Nov 2023 22:13:22 GMT\nb: Tue, 14 Nov 2023 23:13:20 GMT", now);
-    assert_eq!(text, "a: <now +0 min>\nb: <now +60 min>");
+    assert_eq!(text, "a: <now +0 min GMT>\nb: <now +60 min GMT>");
     for constant in
         ["Thu, 01 Jan 1970 00:00:00 GMT", "Tue, 14 Nov 2023 23:13:20 CET", "not a date at all, but as long"]
     {
@@ -209,7 +219,9 @@ fn what_depends_on_time_or_chance() {
     assert_eq!(milliseconds("1700000900000", now), None);
     assert_eq!(replace("é1d4c1e0a-0b1c-4d2e-8f30-a1b2c3d4e5f6!", 36, uuid), "é<uuid>!");
     assert_eq!(uuid("1d4c1e0a-0b1c-5d2e-8f30-a1b2c3d4e5f6"), None);
-    assert_eq!(digits_in_quotes("n=\"0123456789abcdef\", q=\"auth\""), "n=\"<16 digits>\", q=\"auth\"");
+    let random = "0123456789abcdef".repeat(2);
+    assert_eq!(digits(&format!("n=\"{random}a\", q=auth{random}")), "n=\"<33 digits>\", q=auth<32 digits>");
+    assert_eq!(digits("dead beef"), "dead beef");
     assert_eq!(
         timings("a;dur=12.5;desc=\"x\", b;dur=51"),
         "a;dur=<1 decimals>;desc=\"x\", b;dur=<0 decimals>"
