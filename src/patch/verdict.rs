@@ -278,6 +278,7 @@ fn check_removed(now: &BTreeMap<String, Outline>, old: &Outline, new: &Outline) 
     for name in removed.filter(|name| !is_part_of_another(name) && !is_of_type(name)) {
         let is_taken = |outline: &Outline| {
             outline.taken.contains(name)
+                || outline.methods.contains(name)
                 || outline.functions.values().any(|function| function.mentions.contains(name))
         };
         if now.values().any(is_taken) {

@@ -21,8 +21,9 @@ struct Repository {
     name: &'static str,
     /// What `go.mod` says in commits that have none.
     module: &'static str,
-    /// The first commit from which on it can be told its port, and the last one.
-    commits: (&'static str, &'static str),
+    /// Where its history is cut into pieces, which are gone through at the same time: the first commit is the first one
+    /// from which on the program can be told its port.
+    commits: &'static [&'static str],
     package: &'static str,
     /// Its environment; `{port}` is the port that it is to listen on.
     env: &'static [(&'static str, &'static str)],
@@ -32,7 +33,7 @@ struct Repository {
 const REPOSITORIES: [Repository; 1] = [Repository {
     name: "mccutchen/go-httpbin",
     module: "github.com/mccutchen/go-httpbin",
-    commits: ("682c4db", "697b6e3"),
+    commits: &["682c4db", "40ab5eb", "67ddb1f", "697b6e3"],
     package: "./cmd/go-httpbin",
     env: &[
         ("PORT", "{port}"),
@@ -54,12 +55,23 @@ const ENTERED: usize = 40;
 fn commits_as_saves() {
     let mut report = Report::new();
     for repository in &REPOSITORIES {
-        let rows = Walk::of(repository).run();
-        report.add(repository, rows);
+        report.add(repository, rows(repository));
     }
     report.write();
     assert_eq!(report.unequal(), 0, "see tests/real/COMMITS.md");
     assert!(report.entered() >= ENTERED, "{} commits were patched in and entered", report.entered());
+}
+
+/// What becomes of the commits of `repository`.
+fn rows(repository: &'static Repository) -> Vec<Row> {
+    std::thread::scope(|scope| {
+        let walk = |piece: &[&'static str]| {
+            let (first, last) = (piece[0], piece[1]);
+            scope.spawn(move || Walk::of(repository).run(first, last))
+        };
+        let walks: Vec<_> = repository.commits.windows(2).map(walk).collect();
+        walks.into_iter().flat_map(|walk| walk.join().unwrap()).collect()
+    })
 }
 
 /// The service `program` of a project, whose files are those of one commit after the other.
@@ -85,8 +97,8 @@ impl Walk {
         Walk { repository, project, history, requests, up: None }
     }
 
-    fn run(mut self) -> Vec<Row> {
-        let (first, last) = self.repository.commits;
+    /// Goes from `first`, which is what it starts with, to `last`.
+    fn run(mut self, first: &str, last: &str) -> Vec<Row> {
         let mut rows = Vec::new();
         let (mut applied, mut program) = (None, Made::default());
         for commit in self.history.commits(first, last) {

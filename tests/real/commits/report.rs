@@ -138,7 +138,7 @@ impl Report {
         self.entered += entered;
         let applied = count(&|row| !matches!(row.fate, Fate::Broken));
         let share = |count: usize| format!("{count} ({} %)", (count * 100 + applied / 2) / applied.max(1));
-        let (first, last) = repository.commits;
+        let (first, last) = (repository.commits[0], repository.commits[repository.commits.len() - 1]);
         let all =
             |row: &Row| matches!(row.fate, Fate::Patched { functions, entered, .. } if functions == entered);
         let is_unsound = |row: &&Row| !row.unequal.is_empty() && !matches!(row.fate, Fate::Restarted);
