@@ -207,9 +207,12 @@ impl Walk {
         row
     }
 
-    /// What becomes of the save.
+    /// What becomes of the save that was let through last.
     fn outcome(&mut self) -> Seen {
         let up = self.up();
+        // On a slow machine the system may tell of an earlier save twice, which leads to a verdict of its own.
+        up.until("the end of the pause", |seen| seen["event"] == "resumed");
+        up.until_event("change", "program");
         let since = up.seen.len();
         let seen = up.until("what becomes of the save", |seen| {
             let nothing = is(seen, "verdict", "program") && seen["rung"] == "nothing";

@@ -74,7 +74,12 @@ impl History {
         project.surround(&mut command);
         command.args(["build", "-o"]).arg(binary).arg(package).current_dir(&self.dir);
         let output = command.output().unwrap();
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8(output.stderr).unwrap()) }
+        if output.status.success() {
+            Ok(())
+        } else {
+            let why = String::from_utf8(output.stderr).unwrap();
+            Err(why.replace(&format!("{}/", self.dir.display()), ""))
+        }
     }
 
     /// Makes `tree` what is checked out.
