@@ -137,7 +137,7 @@ fn replace(text: &str, length: usize, put: impl Fn(&str) -> Option<String>) -> S
     out
 }
 
-/// Dates of HTTP as the distance from `now`, in whole minutes. Those more than ten years away are constants.
+/// Dates of HTTP as the distance from `now`, in whole minutes. Those more than 400 days away are constants.
 fn dated(text: &str, now: SystemTime) -> String {
     replace(text, "Sun, 06 Nov 1994 08:49:37 GMT".len(), |piece| {
         let [_, day, month, year, time, zone @ ("GMT" | "UTC")] = piece.split(' ').collect::<Vec<_>>()[..]
@@ -150,7 +150,7 @@ fn dated(text: &str, now: SystemTime) -> String {
         let since =
             |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
         let minutes = (since(at) - since(now) + 30).div_euclid(60);
-        (minutes.abs() < 10 * 366 * 24 * 60).then(|| format!("<now {minutes:+} min {zone}>"))
+        (minutes.abs() < 400 * 24 * 60).then(|| format!("<now {minutes:+} min {zone}>"))
     })
 }
 
