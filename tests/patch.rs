@@ -72,6 +72,27 @@ fn files_that_come_and_go() {
 }
 
 #[test]
+fn what_programs_know_of_their_code() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::MORE);
+}
+
+#[test]
+fn loops_over_functions() {
+    if !is_possible() {
+        return;
+    }
+    let version = std::process::Command::new("go").args(["env", "GOVERSION"]).output().unwrap().stdout;
+    if version.starts_with(b"go1.22") {
+        eprintln!("NOT CHECKED: loops over functions, which take Go 1.23");
+        return;
+    }
+    Course::run(edits::OVER);
+}
+
+#[test]
 fn new_variables_get_their_values() {
     if !is_possible() {
         return;
@@ -151,6 +172,7 @@ fn an_edit_is_kept_where_it_is_when_it_does_not_compile() {
         change: &[("n*rate + limit", "n*rate + limits")],
         path: "/numbers",
         expected: Expected::Patched,
+        also: None,
     };
     edit.make(&project);
     let build = up.until_event("build", "shop");

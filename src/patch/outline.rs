@@ -50,6 +50,8 @@ pub struct Function {
     pub mentions: BTreeSet<String>,
     /// Its parameters and results; `None` if they cannot be told.
     pub signature: Option<Signature>,
+    /// The name of its file, without the directory, and the line at which it begins.
+    pub at: (String, u64),
     /// What is captured by the closures at the line at which it begins; of interest if it is one of them.
     pub closures: Vec<Capture>,
     /// The types of the closures that it makes.
@@ -153,6 +155,7 @@ impl Reader<'_> {
         }
         if let Some(Declared { signature, file, line }) = signature::of(object, symbol) {
             function.signature = Some(signature);
+            function.at = (file.clone(), line);
             let here = |capture: &&Capture| (&capture.file, capture.line) == (&file, line);
             function.closures = self.captures.iter().filter(here).cloned().collect();
         }

@@ -16,8 +16,18 @@ use crate::go::{self, GoEnv};
 const OLDEST: u32 = 22;
 
 /// Flags of the go command, set in the environment, that a patch could not follow.
-const FOREIGN: [&str; 8] =
-    ["gcflags", "asmflags", "ldflags", "cover", "msan", "asan", "buildmode", "trimpath"];
+const FOREIGN: [&str; 10] = [
+    "gcflags",
+    "asmflags",
+    "ldflags",
+    "cover",
+    "msan",
+    "asan",
+    "buildmode",
+    "trimpath",
+    "toolexec",
+    "compiler",
+];
 
 /// How a service is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +62,9 @@ pub enum Unable {
     /// The environment says how to compile.
     #[error("GOFLAGS sets `-{0}`")]
     Flag(&'static str),
+    /// The compiler is told to try something.
+    #[error("GOEXPERIMENT is `{0}`")]
+    Experiments(String),
     /// The go command cannot be asked.
     #[error("{0}")]
     Asked(#[from] ExportError),
@@ -82,7 +95,7 @@ impl Recipe {
         flags.push(format!("-gcflags=all={NAMED}"));
         flags.extend(modules.iter().map(|module| format!("-gcflags={module}/...={NAMED} {NOT_INLINED}")));
         flags.push(format!("-overlay={}", overlay.display()));
-        let race = asked.flags.iter().any(|flag| flag == "-race" || flag == "-race=true");
+        let race = asked.flags.iter().any(|flag| is_race(flag));
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
         let tools = Tools { dir: asked.tools, version: asked.version, race, threads };
         Ok(Recipe { tools, dir: dir.to_owned(), modules, flags, workspace: asked.workspace })
@@ -96,6 +109,12 @@ impl Recipe {
         words.push(package);
         words
     }
+}
+
+/// Whether `flag` has races detected; a boolean as `strconv.ParseBool` takes it.
+fn is_race(flag: &str) -> bool {
+    let (name, value) = flag.trim_start_matches('-').split_once('=').unwrap_or((flag, "true"));
+    name.trim_start_matches('-') == "race" && ["1", "t", "T", "true", "TRUE", "True"].contains(&value)
 }
 
 fn check(asked: &GoEnv) -> Result<(), Unable> {
@@ -112,6 +131,9 @@ fn check(asked: &GoEnv) -> Result<(), Unable> {
     };
     if let Some(flag) = FOREIGN.iter().find(named) {
         return Err(Unable::Flag(flag));
+    }
+    if !asked.experiments.is_empty() {
+        return Err(Unable::Experiments(asked.experiments.clone()));
     }
     if !asked.cgo || !asked.has_compiler {
         return Err(Unable::NoCompiler);

@@ -62,6 +62,7 @@ fn what_the_service_lacks_is_found_before_anything_is_loaded() {
             generation: 1,
             packages: &packages,
             changed: &changed,
+            bound: &[],
             run: &run,
         };
         link::link(&order, &service.loaded).unwrap_err()

@@ -226,7 +226,7 @@ impl Compiling<'_> {
         let inputs = self.sources.inputs(path).filter(|inputs| lists(own, inputs)).ok_or_else(strange)?;
         let (agent, run) = (agent(self.recipe, path), |command: &mut _| self.tools.run(command));
         let (agent, into) = (agent.as_deref(), self.process.dir.as_path());
-        let order = Order { path, own, inputs, agent, keep: None, into, run: &run };
+        let order = Order { path, own, inputs, agent, keep: None, flags: &[], into, run: &run };
         let compiled = self.recipe.tools.compile(&order, self.program, &|_| None);
         let compiled = compiled.map_err(|error| error.to_string())?;
         let outline = Outline::of(&read(&compiled.archive)?, &compiled.captures);

@@ -34,19 +34,19 @@ impl Link {
 }
 
 impl Running {
-    /// Links `packages`, of whose functions `changed` are new, in `dir`.
+    /// Links `packages`, of whose functions `changed` are new and `bound` for new code only, in `dir`.
     pub(super) fn link(
         &self,
         generation: u32,
         mut packages: Vec<(String, Object)>,
-        changed: &[String],
+        (changed, bound): (&[String], &[String]),
         dir: &Path,
     ) -> Result<(Linked, Link), Why> {
         let tools = &self.recipe.tools.dir;
         let run: Run<'_> = &|command| self.tools.run(command);
         let mut how = Link::Direct;
         let linked = loop {
-            let order = link::Order { tools, dir, generation, packages: &packages, changed, run };
+            let order = link::Order { tools, dir, generation, packages: &packages, changed, bound, run };
             let error = match link::link(&order, &self.loaded) {
                 Ok(linked) => break linked,
                 Err(error) => error,
@@ -63,12 +63,11 @@ impl Running {
                 packages.push((path, object(&archive)?));
             }
         };
-        if how == Link::Plugin {
-            let tables = linked.data.keys().filter_map(|name| name.strip_prefix("go:itab."));
-            let known = Known::of(self);
-            if let Some(reason) = tables.into_iter().find_map(|pair| verdict::missing(pair, &known)) {
-                return Err(reason.into());
-            }
+        // Those of functions that came along because the process has not got them are known only now.
+        let mut tables = linked.data.keys().filter_map(|name| name.strip_prefix("go:itab."));
+        let known = Known::of(self);
+        if let Some(reason) = tables.find_map(|pair| verdict::missing(pair, &known)) {
+            return Err(reason.into());
         }
         Ok((linked, how))
     }

@@ -18,7 +18,7 @@ use crate::patch::mangle::mangled;
 use crate::patch::object::Object;
 use crate::patch::outline::{Function, Outline};
 use crate::patch::sources::{Inputs, Sources};
-use crate::patch::verdict::{Change, Contents, Reason, Verdict, shown};
+use crate::patch::verdict::{Change, Contents, Known as Found, Reason, Verdict, shown};
 
 /// How many packages are compiled for one save; more are a matter for a build.
 const PACKAGES: usize = 40;
@@ -63,12 +63,27 @@ impl Running {
 
         self.import(&difference.changed, &sources)?;
         let mut fresh = self.compile(&difference.changed, &sources, &dir)?;
-        let mut initial = Initial::default();
+        let (mut initial, mut found) = (Initial::default(), Found::default());
+        let mut asked = BTreeSet::new();
         let verdict = loop {
-            let verdict = self.outlines.decide(&fresh.outlines, &Known::of(self), &initial.accepted);
-            let Verdict::Restart(reason) = &verdict else { break verdict };
-            let Some(path) = Running::to_initialise(reason, &initial) else { break verdict };
-            self.initialise(&path, reason, generation, &mut fresh, &mut initial, (&sources, &dir))?;
+            let verdict = self.outlines.decide(&fresh.outlines, &Known::of(self), &found);
+            match &verdict {
+                Verdict::Restart(reason) => {
+                    let Some(path) = Running::to_initialise(reason, &initial) else { break verdict };
+                    self.initialise(&path, reason, generation, &mut fresh, &mut initial, (&sources, &dir))?;
+                    found.accepted.clone_from(&initial.accepted);
+                }
+                Verdict::Patch(change) => {
+                    let relied_on = self.outlines.relied_on(change, &fresh.outlines);
+                    let new = &relied_on - &asked;
+                    if new.is_empty() {
+                        break verdict;
+                    }
+                    found.unlike.extend(self.unlike(&new, &fresh, &sources, &dir)?);
+                    asked.extend(new);
+                }
+                Verdict::Nothing => break verdict,
+            }
         };
         let change = match verdict {
             // What a new package does at its start, it has to do.
@@ -83,7 +98,8 @@ impl Running {
 
         let changed = needed(&change, &initial.functions, &fresh.outlines, &Known::of(self));
         let packages = self.objects(&fresh, &changed, &sources, &dir)?;
-        let (linked, link) = self.link(generation, packages, &changed, &dir)?;
+        let bound: Vec<String> = change.bound.iter().cloned().collect();
+        let (linked, link) = self.link(generation, packages, (&changed, &bound), &dir)?;
         let minor = self.minor();
         let switched: BTreeSet<String> = change.switched.iter().map(|name| mangled(name, minor)).collect();
         let mut jumps = jump::plan(&self.loaded, &linked).map_err(|error| restart(error.to_string()))?;
@@ -199,7 +215,7 @@ impl Running {
         }
         let agent = agent(&self.recipe, path);
         let run: Run<'_> = &|command| self.tools.run(command);
-        let order = Order { path, own, inputs, agent: agent.as_deref(), keep, into: dir, run };
+        let order = Order { path, own, inputs, agent: agent.as_deref(), keep, flags: &[], into: dir, run };
         let newest = |path: &str| fresh.archives.get(path).or_else(|| self.fresh.get(path)).cloned();
         let compiled = match self.recipe.tools.compile(&order, &self.program, &newest) {
             Ok(compiled) => compiled,

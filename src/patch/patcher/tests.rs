@@ -166,8 +166,15 @@ impl Program {
         }
         let run: Run<'_> = &|command| running.tools.run(command);
         let (tools, packages) = (&running.recipe.tools.dir, [(path.to_owned(), object)]);
-        let order =
-            link::Order { tools, dir: &dir, generation: 1, packages: &packages, changed: &changed, run };
+        let order = link::Order {
+            tools,
+            dir: &dir,
+            generation: 1,
+            packages: &packages,
+            changed: &changed,
+            bound: &[],
+            run,
+        };
         let started = Instant::now();
         match link::link(&order, &running.loaded) {
             Ok(_) => Fate::Linked(Link::Direct, [compiled, started.elapsed(), Duration::ZERO]),

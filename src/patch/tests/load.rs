@@ -103,7 +103,15 @@ impl Trial {
         }
         let generation = version.library;
         let (tools, dir) = (toolchain.tools(), toolchain.fresh(generation));
-        let order = Order { tools, dir: &dir, generation, packages: &packages, changed: &changed, run: &run };
+        let order = Order {
+            tools,
+            dir: &dir,
+            generation,
+            packages: &packages,
+            changed: &changed,
+            bound: &[],
+            run: &run,
+        };
         let linked = link::link(&order, &service.loaded).unwrap();
         let jumps = jump::plan(&service.loaded, &linked).unwrap();
         assert!(jumps.len() >= changed.len(), "{jumps:?}");
