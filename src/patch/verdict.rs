@@ -38,6 +38,8 @@ pub trait Contents {
     fn has(&self, symbol: &str) -> bool;
     /// Whether the package is there.
     fn has_package(&self, path: &str) -> bool;
+    /// Whether a package that is not the user's own imports it.
+    fn is_imported_elsewhere(&self, path: &str) -> bool;
 }
 
 /// What was found out about a change beside what outlines tell.
@@ -151,8 +153,16 @@ impl Running {
         }
         let after = self.after(fresh);
         for path in fresh.keys() {
-            if let Some(name) = self.removed_type(&self.now[path], &after) {
+            let old = &self.now[path];
+            if let Some(name) = self.removed_type(old, &after).or_else(|| renumbered(old, &fresh[path])) {
                 return Err(Reason::TypeGone(name));
+            }
+            let is_imported = |path: &String| {
+                after.iter().any(|outline| outline.imports.contains_key(path))
+                    || contents.is_imported_elsewhere(path)
+            };
+            if let Some(import) = old.imports.keys().find(|import| !is_imported(import)) {
+                return Err(Reason::ImportGone(import.clone()));
             }
         }
         let once = once::run_once(&after);
@@ -169,6 +179,9 @@ impl Running {
                             return Err(Reason::RunsOnce { function: name.clone(), by: by.clone() });
                         }
                         let is_switched = is_switched(name, [before, function], [old, new], &self.former)?;
+                        if !is_switched && !is_part_of_another(name) && self.is_kept(name, new) {
+                            return Err(Reason::Removed(name.clone()));
+                        }
                         if is_switched && known.unlike.contains(name) && self.is_kept(name, new) {
                             return Err(Reason::Contract(name.clone()));
                         }
@@ -266,6 +279,14 @@ impl Running {
     }
 }
 
+/// A type inside of a function whose number may have been another's: those are given in the order of the text.
+fn renumbered(old: &Outline, new: &Outline) -> Option<String> {
+    let number = |name: &str| name.rsplit_once('·').and_then(|(_, number)| number.parse::<u32>().ok());
+    let last = old.types.keys().filter_map(|name| number(name)).max()?;
+    let mut added = new.types.keys().filter(|name| !old.types.contains_key(*name));
+    added.find(|name| number(name).is_some_and(|number| number <= last)).cloned()
+}
+
 /// Whether types and variables are what they were in `old`, and ever.
 fn check_data(ever: &Ever, old: &Outline, new: &Outline, contents: &dyn Contents) -> Result<(), Reason> {
     let differs = |known: &BTreeMap<String, u64>, name: &String, digest: &u64| {
@@ -285,7 +306,10 @@ fn check_data(ever: &Ever, old: &Outline, new: &Outline, contents: &dyn Contents
             Some(before) if before.digest != variable.digest => {
                 return Err(Reason::VariableValue(name.clone()));
             }
-            None if ever.variables.contains(name) => return Err(Reason::Returns(name.clone())),
+            // It may also have been a function.
+            None if ever.variables.contains(name) || contents.has(name) => {
+                return Err(Reason::Returns(name.clone()));
+            }
             _ => {}
         }
     }

@@ -370,16 +370,13 @@ pub const INITIAL: &[Edit] = &[
         ],
     ),
     main("/kinds", Patched, &[("kind(errSpare)", "kind(fmt.Errorf(\"%w!\", errSpare))")]),
-    // One that reads another, which comes later, and both what was there; in a group with them.
+    // In a group, from what was there.
     main(
         "/numbers",
         Patched,
         &[
-            (
-                "\tlimit   = 3\n",
-                "\tfirst = second + limit\n\tlimit   = 3\n\tsecond, third = taxed(limit), 1\n",
-            ),
-            ("sum(1, 2, 3), pick", "sum(1, 2, 3), first, second, third, pick"),
+            ("\tlimit   = 3\n", "\tfirst = fmt.Sprint(limit, title)\n\tlimit   = 3\n"),
+            ("sum(1, 2, 3), pick", "sum(1, 2, 3), first, pick"),
         ],
     ),
     main(
@@ -411,6 +408,34 @@ pub const INITIAL: &[Edit] = &[
         ],
     ),
     price(Patched, &[("\"%d for %s%d\", n", "\"%d for %s, %d\", n")]),
+    // One that comes to the user's own code, those of which one needs another, and several in one declaration.
+    main(
+        "/numbers",
+        Restarted("`init` has run already"),
+        &[
+            ("const rate = 7", "var taxes = taxed(2)\n\nconst rate = 7"),
+            ("first, pick", "first, taxes, pick"),
+        ],
+    ),
+    main(
+        "/numbers",
+        Restarted("`init` has run already"),
+        &[
+            (
+                "const rate = 7",
+                "var early = late + fmt.Sprint(1)\n\nvar late = fmt.Sprint(2)\n\nconst rate = 7",
+            ),
+            ("first, taxes, pick", "first, early, pick"),
+        ],
+    ),
+    main(
+        "/numbers",
+        Restarted("`init` has run already"),
+        &[
+            ("const rate = 7", "var left, right = right + \"1\", fmt.Sprint(2)\n\nconst rate = 7"),
+            ("first, early, pick", "first, left, pick"),
+        ],
+    ),
     // What cannot be told from the rest of the initialisation.
     main(
         "/where",
@@ -427,9 +452,9 @@ pub const INITIAL: &[Edit] = &[
         "/numbers",
         Restarted("`init` has run already"),
         &[
-            ("const rate = 7", "var fourth = taxed(4)\n\nconst rate = 7"),
-            ("second, third = taxed(limit), 1", "second, third = taxed(limit + 1), 1"),
-            ("first, second", "first, fourth, second"),
+            ("const rate = 7", "var fourth = fmt.Sprint(4)\n\nconst rate = 7"),
+            ("first = fmt.Sprint(limit, title)", "first = fmt.Sprint(limit, title, title)"),
+            ("first, left, pick", "first, fourth, pick"),
         ],
     ),
 ];

@@ -33,6 +33,14 @@ impl Link {
     }
 }
 
+/// Whether the package `path` may import `import`, as far as that depends on an `internal` in it (`go help internal`).
+fn may_import(path: &str, import: &str) -> bool {
+    let parts: Vec<&str> = import.split('/').collect();
+    let Some(at) = parts.iter().rposition(|part| *part == "internal") else { return true };
+    let parent = parts[..at].join("/");
+    !parent.is_empty() && (path == parent || path.starts_with(&format!("{parent}/")))
+}
+
 impl Running {
     /// Links `packages`, of whose functions `changed` are new and `bound` for new code only, in `dir`.
     pub(super) fn link(
@@ -89,6 +97,10 @@ impl Running {
             };
             let imports = sources.inputs(path).into_iter().flat_map(|inputs| &inputs.imports);
             let imports = imports.filter(|import| !matches!(import.as_str(), "C" | "unsafe"));
+            // Whether that is allowed, the go command says.
+            if imports.clone().any(|import| !may_import(&own.path, import)) {
+                return Err(Why::Unseen);
+            }
             let imports = imports.map(|import| own.renamed.get(import).unwrap_or(import).as_str());
             new.extend(imports.filter(|import| !self.program.packages.contains_key(*import)));
         }

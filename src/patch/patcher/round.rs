@@ -176,7 +176,7 @@ impl Running {
     /// Compiles the packages `changed`, and those that see something else of them than before.
     fn compile(&self, changed: &[String], sources: &Sources, dir: &Path) -> Result<Fresh, Why> {
         let (mut due, mut fresh) = (changed.iter().collect::<BTreeSet<_>>(), Fresh::default());
-        for path in &self.order {
+        for path in &self.in_order(sources) {
             let imports = &self.outlines.now[path].imports;
             let sees_another = imports.keys().any(|import| {
                 let compiled = fresh.outlines.get(import);
@@ -192,6 +192,10 @@ impl Running {
                 return Err(Why::Restart(format!("more than {PACKAGES} packages are concerned")));
             }
             let (archive, outline) = self.compile_one(path, None, &fresh, sources, dir)?;
+            let is_seen = outline.fingerprint != self.outlines.now[path].fingerprint;
+            if let Some(user) = self.program.used_elsewhere.get(path).filter(|_| is_seen) {
+                return Err(Why::Restart(format!("`{user}` imports `{path}`, and is not compiled with it")));
+            }
             fresh.archives.insert(path.clone(), archive);
             fresh.outlines.insert(path.clone(), outline);
         }
@@ -313,5 +317,9 @@ impl Contents for Known<'_> {
     fn has_package(&self, path: &str) -> bool {
         // `unsafe` is in the compiler.
         path == "unsafe" || self.0.loaded.fingerprint(path).is_some() || self.0.imported.contains_key(path)
+    }
+
+    fn is_imported_elsewhere(&self, path: &str) -> bool {
+        path == "unsafe" || self.0.program.imported_elsewhere.contains(path)
     }
 }

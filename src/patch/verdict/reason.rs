@@ -13,6 +13,8 @@ pub enum Reason {
     Type(String),
     /// A type that is no longer there, or goes by another name.
     TypeGone(String),
+    /// A package is imported no longer.
+    ImportGone(String),
     /// A variable with another type.
     VariableType { name: String, was: String, is: String },
     /// A variable that begins with another value.
@@ -56,6 +58,9 @@ impl fmt::Display for Reason {
             Reason::Type(name) => write!(f, "type `{name}` changed"),
             Reason::TypeGone(name) => {
                 write!(f, "type `{name}` is gone or goes by another name, and values of it may be kept")
+            }
+            Reason::ImportGone(path) => {
+                write!(f, "`{path}` is imported no longer, and what it did at the start is not undone")
             }
             Reason::VariableType { name, was, is } => {
                 write!(f, "variable `{}` changed its type from `{was}` to `{is}`", short(name))

@@ -69,6 +69,10 @@ impl Contents for Process {
     fn has_package(&self, path: &str) -> bool {
         path != "sort"
     }
+
+    fn is_imported_elsewhere(&self, _: &str) -> bool {
+        true
+    }
 }
 
 fn started(outline: &Outline) -> (Running, Process) {
