@@ -157,7 +157,7 @@ pub enum Verb {
     /// Show the services and the packages that they share
     #[command(after_help = GRAPH_EXAMPLES)]
     Graph(Graph),
-    /// Show how the services are: state, process, uptime, restarts, last build, memory, processor
+    /// Show how the services are: state, process, uptime, restarts, last build, memory, processor, patches
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Services),
     /// Restart services, or all of them

@@ -112,6 +112,15 @@ fn a_patched_service_is_built_before_it_starts_again() {
     assert_eq!(patched["generation"], 1);
     assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
     up.until_notice("the new code has run: `(*server).hello` once");
+    let status = |args: &[&str]| String::from_utf8(project.run(args).stdout).unwrap();
+    let known: serde_json::Value = serde_json::from_str(&status(&["status", "shop", "--json"])).unwrap();
+    let fields = ["generations", "patched", "newest", "patch_bytes"].map(|field| known[field].clone());
+    let newest = serde_json::json!(["(*server).hello"]);
+    assert_eq!(fields, [1.into(), 1.into(), newest, patched["memory_bytes"].clone()]);
+    assert!(patched["memory_bytes"].as_u64().is_some_and(|bytes| (1000..10_000_000).contains(&bytes)));
+    let text = status(&["status"]);
+    assert!(text.contains("shop is patched: 1 generation, 1 function, "), "{text}");
+    assert!(text.contains("`hotwatch restart shop`, or the key `r`, gives it a fresh start"), "{text}");
     // It is asked to, once the next binary was built in the background.
     let cache = project.beside("cache/hotwatch");
     let built_ahead = until("the binary", || {
@@ -123,6 +132,7 @@ fn a_patched_service_is_built_before_it_starts_again() {
     let pid = up.until_event("restarted", "shop")["pid"].clone();
     assert_ne!(pid, patched["pid"]);
     assert!(!built_ahead.exists(), "it was not used");
+    assert!(!status(&["status"]).contains("is patched"));
     assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
     // It crashes.
     up.until_notice("takes patches");

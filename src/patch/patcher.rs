@@ -80,6 +80,8 @@ pub struct Patched {
     pub link: Link,
     /// How many goroutines are still in an older version of them, of those that have any.
     pub stale: Vec<(String, u64)>,
+    /// How much memory all generations of the process take, in bytes.
+    pub memory: u64,
     /// How long the parts took.
     pub took: Took,
 }

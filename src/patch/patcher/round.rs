@@ -116,7 +116,8 @@ impl Running {
         }
         let functions = change.switched.iter().map(|name| shown(name).to_owned()).collect();
         let stale = stale.into_iter().collect();
-        Ok(Outcome::Patched(Patched { generation, functions, link, stale, took }))
+        let memory = self.loaded.memory();
+        Ok(Outcome::Patched(Patched { generation, functions, link, stale, memory, took }))
     }
 
     /// A package that one of `fresh` imports and the process has not got.

@@ -80,11 +80,12 @@ impl Machine {
 }
 
 fn told(pid: i32, patched: Patched, ms: u64) -> Event {
-    let Patched { generation, functions, link, stale, took } = patched;
+    let Patched { generation, functions, link, stale, memory, took } = patched;
     let parts = [took.compile, took.link, took.load];
     let [compile_ms, link_ms, load_ms] = parts.map(millis);
     let gather_ms = ms.saturating_sub(parts.into_iter().map(millis).sum());
     let split = PatchSplit { gather_ms, compile_ms, link_ms, load_ms };
     let stale_goroutines = stale.iter().map(|(_, count)| count).sum();
-    Event::Patched { pid, generation, functions, link: link.name(), stale_goroutines, ms, split }
+    let (link, memory_bytes) = (link.name(), memory);
+    Event::Patched { pid, generation, functions, link, stale_goroutines, memory_bytes, ms, split }
 }

@@ -19,6 +19,7 @@ fn patched() -> Input {
         functions,
         link: Link::Direct,
         stale: Vec::new(),
+        memory: 4096,
         took,
     }))
 }
