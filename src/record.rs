@@ -176,7 +176,7 @@ pub struct PatchSplit {
 }
 
 /// How a save reaches the running service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rung {
     /// Not at all: nothing that runs would differ.
