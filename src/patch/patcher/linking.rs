@@ -111,7 +111,8 @@ impl Running {
         let run: Run<'_> = &|command| self.tools.run(command);
         let asked = Asked { dir: &self.service.dir, env: &self.service.env, package: ".", run };
         // What cannot be imported is for a build to tell.
-        let imported = export::imported(asked, &self.recipe.flags, &paths).map_err(|_| Why::Unseen)?;
+        let imported = export::imported(asked, &self.recipe.flags, &paths)
+            .map_err(|error| Why::Broken(error.to_string()))?;
         if let Some((path, _)) = imported
             .packages
             .iter()

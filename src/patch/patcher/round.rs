@@ -1,17 +1,18 @@
 //! One save, applied: compile what changed and what depends on it, compare, decide, link, load, switch. Up to the
-//! switch nothing has happened to the process, and what fails restarts it.
+//! switch nothing has happened to the process, and what fails restarts it; so far goes whoever only asks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::baseline::{Running, agent};
 use super::initial::Initial;
-use super::{Outcome, Patched, Took};
+use super::{Link, Outcome, Patched, Took, Weighed};
 use crate::go::export::Run;
 use crate::patch::compile::{CompileError, Order};
-use crate::patch::jump;
+use crate::patch::generations::Linked;
+use crate::patch::jump::{self, Jump};
 use crate::patch::keep;
 use crate::patch::link::MAIN;
 use crate::patch::mangle::mangled;
@@ -26,8 +27,10 @@ const PACKAGES: usize = 40;
 /// Why a save is not applied.
 #[derive(Debug)]
 pub enum Why {
-    /// It does not compile, or nothing of it is part of a package: a build has to tell.
-    Unseen,
+    /// Nothing of it is part of a package.
+    Unchanged,
+    /// It does not compile, as these words say.
+    Broken(String),
     /// The process has to be started anew.
     Restart(String),
 }
@@ -41,10 +44,57 @@ pub(super) struct Fresh {
     pub inputs: BTreeMap<String, Inputs>,
 }
 
+/// A patch that was linked and not loaded.
+struct Prepared {
+    generation: u32,
+    sources: Sources,
+    fresh: Fresh,
+    initial: Initial,
+    change: Change,
+    linked: Linked,
+    link: Link,
+    switched: BTreeSet<String>,
+    jumps: Vec<Jump>,
+    compiled: Duration,
+}
+
 impl Running {
+    /// What would become of what is on disk now. Neither the process nor what is known of it changes.
+    pub fn weigh(&mut self) -> Weighed {
+        let (program, imported) = (self.program.clone(), self.imported.clone());
+        let dir = self.process.dir.join("weighed");
+        let prepared = self.prepare(Instant::now(), |_| dir.clone());
+        (self.program, self.imported) = (program, imported);
+        // What stays of it goes with the process's directory.
+        drop(fs::remove_dir_all(dir));
+        match prepared {
+            Ok(Some(prepared)) => {
+                Weighed::Patch(prepared.change.switched.iter().map(|name| shown(name).to_owned()).collect())
+            }
+            Ok(None) | Err(Why::Unchanged) => Weighed::Nothing,
+            Err(Why::Broken(words)) => Weighed::Broken(words),
+            Err(Why::Restart(reason)) => Weighed::Restart(reason),
+        }
+    }
+
     /// Applies what is on disk now.
     pub fn round(&mut self) -> Result<Outcome, Why> {
         let started = Instant::now();
+        let own = self.process.dir.clone();
+        let prepared = self.prepare(started, |generation| own.join(generation.to_string()))?;
+        match prepared {
+            Some(prepared) => self.apply(prepared, started),
+            None => Ok(Outcome::Nothing),
+        }
+    }
+
+    /// Compiles and links in `dir` what is on disk now, as the generation that comes next; `None` if nothing that runs
+    /// differs.
+    fn prepare(
+        &mut self,
+        started: Instant,
+        dir: impl FnOnce(u32) -> PathBuf,
+    ) -> Result<Option<Prepared>, Why> {
         let restart = |words: String| Why::Restart(words);
         let io = |error: std::io::Error| Why::Restart(format!("its files cannot be read: {error}"));
         let workspace = self.recipe.workspace.as_deref();
@@ -55,10 +105,10 @@ impl Running {
             return Err(restart(format!("`{name}` changed, which is part of more than Go code")));
         }
         if difference.changed.is_empty() {
-            return Err(Why::Unseen);
+            return Err(Why::Unchanged);
         }
         let generation = self.generation()?;
-        let dir = self.process.dir.join(generation.to_string());
+        let dir = dir(generation);
         fs::create_dir_all(&dir).map_err(io)?;
 
         self.import(&difference.changed, &sources)?;
@@ -89,7 +139,7 @@ impl Running {
             // What a new package does at its start, it has to do.
             Verdict::Nothing => match self.not_loaded(&fresh) {
                 Some(path) => return Err(Reason::Import(path.clone()).into()),
-                None => return Ok(Outcome::Nothing),
+                None => return Ok(None),
             },
             Verdict::Restart(reason) => return Err(reason.into()),
             Verdict::Patch(change) => change,
@@ -104,8 +154,26 @@ impl Running {
         let switched: BTreeSet<String> = change.switched.iter().map(|name| mangled(name, minor)).collect();
         let mut jumps = jump::plan(&self.loaded, &linked).map_err(|error| restart(error.to_string()))?;
         jumps.retain(|jump| switched.contains(&jump.function));
-        let linked_after = started.elapsed();
+        Ok(Some(Prepared {
+            generation,
+            sources,
+            fresh,
+            initial,
+            change,
+            linked,
+            link,
+            switched,
+            jumps,
+            compiled,
+        }))
+    }
 
+    /// Loads what was prepared since `started`, and switches to it.
+    fn apply(&mut self, prepared: Prepared, started: Instant) -> Result<Outcome, Why> {
+        let Prepared { generation, sources, fresh, initial, change, linked, link, switched, jumps, compiled } =
+            prepared;
+        let (linked_after, minor) = (started.elapsed(), self.minor());
+        let restart = |words: String| Why::Restart(words);
         let offset =
             |name: &String| linked.functions.get(&mangled(name, minor)).map(|function| function.offset);
         let first: Vec<u64> = initial.functions.iter().filter_map(offset).collect();
@@ -133,7 +201,8 @@ impl Running {
         }
         let functions = change.switched.iter().map(|name| shown(name).to_owned()).collect();
         let stale = stale.into_iter().collect();
-        Ok(Outcome::Patched(Patched { generation, functions, link, stale, took }))
+        let memory = self.loaded.memory();
+        Ok(Outcome::Patched(Patched { generation, functions, link, stale, memory, took }))
     }
 
     /// A package that one of `fresh` imports and the process has not got.
@@ -266,7 +335,7 @@ fn refused(words: &str) -> Why {
     let import = words.split_once("could not import ").and_then(|(_, rest)| rest.split_whitespace().next());
     match import {
         Some(path) => Reason::Import(path.to_owned()).into(),
-        None => Why::Unseen,
+        None => Why::Broken(words.to_owned()),
     }
 }
 
