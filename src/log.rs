@@ -1,6 +1,7 @@
 //! Shows records: one thread per view takes them in order and hands them to it, so that a view that is stuck stops
 //! no other. What an event is called is decided here, once, for all views that show words.
 
+mod effects;
 pub mod file;
 pub mod json;
 mod rotation;
@@ -125,6 +126,7 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
             );
             (Tone::Reload, words)
         }
+        Event::Effects { functions, .. } => (Tone::Quiet, effects::words(functions)),
         Event::Exited { pid, code: Some(code), .. } => {
             (Tone::Bad, format!("PID {pid} exited with code {code}"))
         }

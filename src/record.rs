@@ -79,6 +79,8 @@ pub enum Event {
         #[serde(flatten)]
         split: PatchSplit,
     },
+    /// A while after that patch, in its order: how often each of the functions has run the new code.
+    Effects { pid: i32, generation: u32, functions: Vec<Effect> },
     /// The process has stayed up for long enough to count as good: what ran before it is given up.
     Good { pid: i32 },
     /// What was started for a save started badly, so what ran before it runs on as the process `pid`. With a held
@@ -160,6 +162,15 @@ pub struct Split {
     pub start_ms: u64,
     /// Until it was ready, or what ran before was again.
     pub ready_ms: u64,
+}
+
+/// What became of the new code of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Effect {
+    /// The function, as a user knows it.
+    pub function: String,
+    /// How often it was entered, as its own entry counts.
+    pub entered: u64,
 }
 
 /// Where the time of a patch went, in milliseconds.

@@ -273,6 +273,7 @@ impl Service {
                 }
             }
             Event::Notice { .. }
+            | Event::Effects { .. }
             | Event::Log { .. }
             | Event::Settled
             | Event::Stopped { .. }

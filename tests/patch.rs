@@ -133,7 +133,9 @@ fn a_patched_service_is_built_before_it_starts_again() {
     assert_eq!(patched["functions"], serde_json::json!(["(*server).hello"]));
     assert_eq!(patched["generation"], 1);
     assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
-    up.until_notice("the new code has run: `(*server).hello` once");
+    let effects = up.until_event("effects", "shop");
+    assert_eq!((&effects["pid"], &effects["generation"]), (&patched["pid"], &patched["generation"]));
+    assert_eq!(effects["functions"], serde_json::json!([{ "function": "(*server).hello", "entered": 1 }]));
     let status = |args: &[&str]| String::from_utf8(project.run(args).stdout).unwrap();
     let known: serde_json::Value = serde_json::from_str(&status(&["status", "shop", "--json"])).unwrap();
     let fields = ["generations", "patched", "newest", "patch_bytes"].map(|field| known[field].clone());

@@ -1,6 +1,7 @@
 //! hotwatch on real code: public modules from the Go module proxy. Not part of `make test`, because it needs the
 //! network; `make test-real` runs it, and writes what it finds to `tests/real/RESULTS.md`.
 
+mod commits;
 mod download;
 
 use std::collections::{BTreeMap, BTreeSet};

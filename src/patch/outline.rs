@@ -38,6 +38,8 @@ pub struct Outline {
     pub itabs: BTreeSet<String>,
     /// The functions that its data refer to, so that anybody may call them.
     pub taken: BTreeSet<String>,
+    /// The methods that its descriptions of types list, for whoever asks a value for them while the program runs.
+    pub methods: BTreeSet<String>,
 }
 
 /// A function.
@@ -99,7 +101,9 @@ impl Outline {
                 _ if is_value_of_function(&name) || is_of_linker(&name) => continue,
                 _ => {}
             }
-            outline.taken.extend(reader.functions_in(symbol));
+            let functions = reader.functions_in(symbol);
+            let list = if name.starts_with("type:") { &mut outline.methods } else { &mut outline.taken };
+            list.extend(functions);
             let digest = reader.digest(index);
             if let Some(described) = name.strip_prefix("type:") {
                 outline.types.insert(described.to_owned(), digest);

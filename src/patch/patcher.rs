@@ -21,6 +21,7 @@ use super::sources::Sources;
 use super::tool;
 use super::verdict::Reason;
 use crate::config::Service;
+use crate::record::Effect;
 pub use baseline::Baselines;
 use baseline::Running;
 pub use linking::Link;
@@ -53,8 +54,8 @@ pub enum Told {
     Done(Outcome),
     /// What later patches may need was compiled in the background, which took so long.
     Prepared(Duration),
-    /// A while after a patch: how often each of its functions has run the new code.
-    Effects(Vec<(String, u64)>),
+    /// A while after the patch with this number: how often each of its functions has run the new code.
+    Effects(u32, Vec<Effect>),
 }
 
 /// What became of a save.
@@ -215,7 +216,8 @@ fn serve(running: &mut Running, received: &Receiver<Request>, tell: &impl Fn(Tol
             }
             Err(RecvTimeoutError::Timeout) => {
                 look = None;
-                tell(Told::Effects(running.effects()));
+                let (generation, effects) = running.effects();
+                tell(Told::Effects(generation, effects));
                 continue;
             }
             Ok(Request::End) | Err(RecvTimeoutError::Disconnected) => return,

@@ -406,6 +406,7 @@ fn check_removed(now: &BTreeMap<String, Outline>, old: &Outline, new: &Outline) 
         }
         let is_taken = |outline: &Outline| {
             outline.taken.contains(name)
+                || outline.methods.contains(name)
                 || outline.functions.values().any(|function| function.mentions.contains(name))
         };
         if now.values().any(is_taken) {

@@ -14,8 +14,7 @@ use super::protocol::Input;
 use crate::config::Service;
 use crate::patch::patcher::{Baselines, Patcher, Process, Told, Weighed};
 use crate::patch::recipe::{Recipe, Unable};
-use crate::plan;
-use crate::record::{Level, Tell};
+use crate::record::{Event, Level, Tell};
 
 /// All of it.
 #[derive(Debug)]
@@ -138,8 +137,8 @@ impl Patches {
                     tell.notice(Some(&name), Level::Info, prepared(took));
                     return;
                 }
-                Told::Effects(effects) => {
-                    tell.notice(Some(&name), Level::Info, words(&effects));
+                Told::Effects(generation, functions) => {
+                    tell.fact(Some(&name), Event::Effects { pid, generation, functions });
                     return;
                 }
             };
@@ -188,36 +187,4 @@ impl Patches {
 fn prepared(took: Duration) -> String {
     let seconds = took.as_secs_f64();
     format!("its dependencies are compiled for patches as well, in the background ({seconds:.1} s)")
-}
-
-/// What a patch has led to, in words.
-fn words(effects: &[(String, u64)]) -> String {
-    let (entered, others): (Vec<_>, Vec<_>) = effects.iter().partition(|(_, count)| *count > 0);
-    let entered = entered.iter().map(|(name, count)| match count {
-        1 => format!("`{name}` once"),
-        count => format!("`{name}` {count} times"),
-    });
-    let others = others.iter().map(|(name, _)| format!("`{name}`"));
-    match (plan::list(&entered.collect::<Vec<_>>()), plan::list(&others.collect::<Vec<_>>())) {
-        (entered, others) if others == "nothing" => format!("the new code has run: {entered}"),
-        (entered, others) if entered == "nothing" => format!("the new code is not entered yet: {others}"),
-        (entered, others) => format!("the new code has run: {entered}; not entered yet: {others}"),
-    }
-    .replace("more files", "more")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn effects_in_words() {
-        let told = |effects: &[(&str, u64)]| {
-            words(&effects.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect::<Vec<_>>())
-        };
-        assert_eq!(told(&[("f", 1), ("g", 3)]), "the new code has run: `f` once and `g` 3 times");
-        assert_eq!(told(&[("f", 0)]), "the new code is not entered yet: `f`");
-        let both = "the new code has run: `f` 2 times; not entered yet: `a`, `b` and 2 more";
-        assert_eq!(told(&[("f", 2), ("a", 0), ("b", 0), ("c", 0), ("d", 0)]), both);
-    }
 }

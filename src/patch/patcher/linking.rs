@@ -98,8 +98,11 @@ impl Running {
             let imports = sources.inputs(path).into_iter().flat_map(|inputs| &inputs.imports);
             let imports = imports.filter(|import| !matches!(import.as_str(), "C" | "unsafe"));
             // Whether that is allowed, the go command says.
-            if imports.clone().any(|import| !may_import(&own.path, import)) {
-                return Err(Why::Unseen);
+            if let Some(import) = imports.clone().find(|import| !may_import(&own.path, import)) {
+                return Err(Why::Broken(format!(
+                    "`{import}` is internal, and `{}` may not import it",
+                    own.path
+                )));
             }
             let imports = imports.map(|import| own.renamed.get(import).unwrap_or(import).as_str());
             new.extend(imports.filter(|import| !self.program.packages.contains_key(*import)));

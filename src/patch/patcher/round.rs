@@ -20,6 +20,7 @@ use crate::patch::object::Object;
 use crate::patch::outline::{Function, Outline};
 use crate::patch::sources::{Inputs, Sources};
 use crate::patch::verdict::{Change, Contents, Known as Found, Reason, Verdict, shown};
+use crate::record::Effect;
 
 /// How many packages are compiled for one save; more are a matter for a build.
 const PACKAGES: usize = 40;
@@ -211,13 +212,17 @@ impl Running {
         imports.find(|path| *path != "unsafe" && self.loaded.fingerprint(path).is_none())
     }
 
-    /// How often each function of the last patch has run the new code since; nothing if that cannot be told.
-    pub fn effects(&mut self) -> Vec<(String, u64)> {
-        let Some(last) = self.loaded.generations().last() else { return Vec::new() };
+    /// The number of the last patch, and how often each of its functions has run the new code since; none if that
+    /// cannot be told.
+    pub fn effects(&mut self) -> (u32, Vec<Effect>) {
+        let number = u32::try_from(self.loaded.generations().len()).unwrap_or(u32::MAX);
+        let Some(last) = self.loaded.generations().last() else { return (number, Vec::new()) };
         let counts = self.session.effects(last).unwrap_or_default();
         let functions = last.linked.trampolines.iter().map(|trampoline| &trampoline.function);
         let known = functions.zip(counts).filter(|(function, _)| self.switched.contains(*function));
-        known.map(|(function, count)| (shown(function).to_owned(), count)).collect()
+        let effect =
+            |(function, entered): (&String, u64)| Effect { function: shown(function).to_owned(), entered };
+        (number, known.map(effect).collect())
     }
 
     /// The number of the patch that comes next.

@@ -204,7 +204,7 @@ impl Program {
                 }
                 Ok(other) => return Program::failed(&edit, &format!("{other:?}")),
                 Err(Why::Restart(reason)) => return Program::failed(&edit, &reason),
-                Err(Why::Unseen) => return Program::failed(&edit, "it does not compile"),
+                Err(Why::Unchanged | Why::Broken(_)) => return Program::failed(&edit, "it does not compile"),
             }
             edit.take_back();
         }

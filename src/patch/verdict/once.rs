@@ -31,13 +31,15 @@ pub fn run_once(packages: &[&Outline]) -> BTreeMap<String, String> {
     once
 }
 
-/// Functions that somebody may still call: those whose address is somewhere, and all that these call.
+/// Functions that somebody may still call: those whose address is somewhere, methods that nobody calls by name, and all
+/// that these call.
 fn lasting<'a>(packages: &[&'a Outline], functions: &BTreeMap<&'a str, &'a Function>) -> BTreeSet<&'a str> {
     let taken = packages.iter().flat_map(|outline| &outline.taken);
     let mentioned = functions.values().flat_map(|function| &function.mentions);
+    let methods = packages.iter().flat_map(|outline| asked_for(&outline.methods, functions));
     let known = |name: &'a String| functions.get_key_value(name.as_str()).map(|(name, _)| *name);
     let mut open: Vec<&str> =
-        taken.chain(mentioned).filter_map(known).filter(|name| !is_root(name)).collect();
+        taken.chain(methods).chain(mentioned).filter_map(known).filter(|name| !is_root(name)).collect();
     let mut lasting = BTreeSet::new();
     while let Some(name) = open.pop() {
         if lasting.insert(name) {
@@ -45,6 +47,25 @@ fn lasting<'a>(packages: &[&'a Outline], functions: &BTreeMap<&'a str, &'a Funct
         }
     }
     lasting
+}
+
+/// Those of `methods` that are there to be asked for by a value's type, as far as anybody can tell. Every method of a
+/// type is listed in its description; one that is called by its name is not taken to be called in another way as well,
+/// unless it is in the table of an interface, which counts as its address. Wrappers, which the compiler makes for such
+/// lists and each package may hold, call what they wrap and nothing else.
+fn asked_for<'a>(
+    methods: &'a BTreeSet<String>,
+    functions: &BTreeMap<&'a str, &'a Function>,
+) -> impl Iterator<Item = &'a String> {
+    let own = functions.values().filter(|function| !function.is_shared);
+    let called: BTreeSet<&str> = own.flat_map(|function| &function.calls).map(String::as_str).collect();
+    let is_wrapper = |name: &str| functions.get(name).is_some_and(|function| function.is_shared);
+    let wrappers: Vec<bool> = methods.iter().map(|name| is_wrapper(name)).collect();
+    let asked = methods
+        .iter()
+        .zip(wrappers)
+        .filter(move |(name, is_wrapper)| !is_wrapper && !called.contains(name.as_str()));
+    asked.map(|(name, _)| name)
 }
 
 /// Whether `name` gives variables of a package their values: `PKG.init`, `PKG.map.init.0`.

@@ -158,6 +158,58 @@ fn what_a_change_leads_to() {
     }
 }
 
+/// Methods that only `main` calls, and some that others do.
+const METHODS: &str = "
+type app struct { mux *http.ServeMux; prefix string }
+func (a *app) routes() { a.mux.HandleFunc(a.path(), a.hello) }
+func (a *app) path() string { return \"/\" + a.prefix }
+func (a *app) hello(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, a, a.name()) }
+func (a *app) name() string { return \"app\" }
+func (a *app) String() string { return spelt(\"shown\") }
+func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+func spelt(text string) string { return text + \".\" }
+type outer struct { *app }
+type value struct { n int }
+func (v value) first() int { return v.n + 1 }
+func main() {
+	a := outer{&app{http.NewServeMux(), \"hello\"}}
+	a.routes()
+	fmt.Println(value{1}.first(), spelt(a.name()), any(value{2}), any(&value{3}), any(a))
+	fmt.Println(http.ListenAndServe(\":0\", a.app))
+}
+";
+
+#[test]
+fn methods_that_have_run_for_the_last_time() {
+    if !crate::patch::tests::is_possible() {
+        return;
+    }
+    let once =
+        |name: &str, by: &str| format!("restart: `{name}` is called by `{by}` only, it would not run again");
+    let table = [
+        (
+            "HandleFunc(a.path(), a.hello)",
+            "HandleFunc(a.path() + \"/\", a.hello)",
+            once("(*app).routes", "main"),
+        ),
+        ("\"/\" + a.prefix", "\"/\" + a.prefix + \"/\"", once("(*app).path", "(*app).routes")),
+        ("return v.n + 1", "return v.n + 2", once("value.first", "main")),
+        ("return \"app\"", "return \"one\"", "(*app).name | ".to_owned()),
+        ("fmt.Fprint(w, a, a.name())", "fmt.Fprint(w, a)", "(*app).hello | ".to_owned()),
+        ("spelt(\"shown\")", "spelt(\"seen\")", "(*app).String | ".to_owned()),
+        ("text + \".\"", "text + \"!\"", "spelt | ".to_owned()),
+        (
+            "{ a.mux.ServeHTTP(w, r) }",
+            "{ a.mux.ServeHTTP(w, r); println() }",
+            "(*app).ServeHTTP | ".to_owned(),
+        ),
+    ];
+    for (from, to, expected) in table {
+        assert!(METHODS.contains(from), "{from}");
+        assert_eq!(told(decide(METHODS, &METHODS.replacen(from, to, 1))), expected, "{from} -> {to}");
+    }
+}
+
 #[test]
 fn closures_that_were_made_earlier() {
     if !crate::patch::tests::is_possible() {
