@@ -233,7 +233,8 @@ impl Running {
     fn is_kept(&self, name: &str, new: &Outline) -> bool {
         let keeps = |outline: &Outline| {
             let mut functions = outline.functions.values();
-            outline.taken.contains(name) || functions.any(|function| function.mentions.contains(name))
+            let by_data = outline.taken.contains(name) || outline.methods.contains(name);
+            by_data || functions.any(|function| function.mentions.contains(name))
         };
         keeps(new) || self.now.values().any(keeps)
     }

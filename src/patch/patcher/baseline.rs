@@ -156,6 +156,11 @@ impl Running {
             tools: &tools,
         }
         .all(baselines)?;
+        let again = Sources::read(&program, recipe.workspace.as_deref(), Some(&sources));
+        if again.map_err(|error| words(&error))? != sources {
+            baselines.keep(HashMap::new(), &program);
+            return Err("its files were written while they were compiled again".to_owned());
+        }
         let stream = process.stream.try_clone().map_err(|error| words(&error))?;
         let mut session = Session::start(stream).map_err(|error| words(&error))?;
         let hello = session.hello(HELLO).map_err(|error| words(&error))?;

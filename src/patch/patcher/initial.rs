@@ -86,7 +86,10 @@ impl Running {
             }
         }
         fresh.inputs.insert(path.to_owned(), inputs);
-        let expected = self.compile_one(path, None, fresh, sources, &dir);
+        // With what ran before of all other packages, too.
+        let before = Fresh { inputs: std::mem::take(&mut fresh.inputs), ..Fresh::default() };
+        let expected = self.compile_one(path, None, &before, sources, &dir);
+        fresh.inputs = before.inputs;
         let expected = expected.map_err(|_| refused())?.1;
 
         // What is there now, and functions for these.
@@ -204,7 +207,8 @@ fn alike(expected: &Outline, outline: &Outline) -> BTreeSet<String> {
 }
 
 /// The functions that give values to variables, each with its variable, by the names of symbols. `None` if one of them
-/// was not compiled, or comes to code of the user's, which may be about to be replaced, or to another new variable.
+/// was not compiled, or comes to code of the user's, which may be about to be replaced, or to another variable, which
+/// goroutines may be using.
 fn independent(
     outline: &Outline,
     functions: &[(String, &str)],
@@ -218,11 +222,10 @@ fn independent(
         let calls_others = function.calls.iter().any(|callee| !callee.starts_with("runtime."));
         let is_allowed = |other: &String| {
             let described = other.strip_prefix("type:").or_else(|| other.strip_prefix("go:itab."));
-            let newer = |(_, new): &(String, &str)| *new != *variable && *new == last(other);
             match described {
                 Some(described) => !(calls_others && is_own(described)),
                 None if !is_own(other) => true,
-                None => outline.variables.contains_key(other) && !functions.iter().any(newer),
+                None => outline.variables.contains_key(other) && last(other) == *variable,
             }
         };
         if !function.calls.iter().chain(&function.mentions).all(is_allowed) {

@@ -25,6 +25,9 @@ use crate::record::Effect;
 /// How many packages are compiled for one save; more are a matter for a build.
 const PACKAGES: usize = 40;
 
+/// How often a round begins anew because files were written meanwhile.
+const TRIES: u32 = 5;
+
 /// Why a save is not applied.
 #[derive(Debug)]
 pub enum Why {
@@ -82,11 +85,17 @@ impl Running {
     pub fn round(&mut self) -> Result<Outcome, Why> {
         let started = Instant::now();
         let own = self.process.dir.clone();
-        let prepared = self.prepare(started, |generation| own.join(generation.to_string()))?;
-        match prepared {
-            Some(prepared) => self.apply(prepared, started),
-            None => Ok(Outcome::Nothing),
+        // What was judged has to be what is there: a save in between is judged anew.
+        for _ in 0..TRIES {
+            let prepared = self.prepare(started, |generation| own.join(generation.to_string()))?;
+            let Some(prepared) = prepared else { return Ok(Outcome::Nothing) };
+            let workspace = self.recipe.workspace.as_deref();
+            let now = Sources::read(&self.program, workspace, Some(&prepared.sources));
+            if now.is_ok_and(|now| now == prepared.sources) {
+                return self.apply(prepared, started);
+            }
         }
+        Err(Why::Restart("its files are written again and again".to_owned()))
     }
 
     /// Compiles and links in `dir` what is on disk now, as the generation that comes next; `None` if nothing that runs
@@ -140,6 +149,11 @@ impl Running {
             // What a new package does at its start, it has to do.
             Verdict::Nothing => match self.not_loaded(&fresh) {
                 Some(path) => return Err(Reason::Import(path.clone()).into()),
+                // What a new variable begins with has to be computed, whether or not anybody reads it.
+                None if !initial.functions.is_empty() => {
+                    let function = initial.functions[0].clone();
+                    return Err(Reason::RunsOnce { by: function.clone(), function }.into());
+                }
                 None => return Ok(None),
             },
             Verdict::Restart(reason) => return Err(reason.into()),

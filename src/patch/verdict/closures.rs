@@ -35,7 +35,13 @@ pub fn belongs_to_its_frame(name: &str) -> bool {
 pub fn check(old: &Outline, new: &Outline) -> Result<(), Reason> {
     let after = by_parent(new);
     for (parent, before) in by_parent(old) {
-        let Some(after) = after.get(parent) else { continue };
+        let Some(after) = after.get(parent) else {
+            // Whoever has kept one has it for good.
+            if before.values().all(|was| is_short_lived(was, was)) {
+                continue;
+            }
+            return Err(Reason::Closures(parent.to_owned()));
+        };
         let kept = |name: &str, was: &Function| after.get(name).is_some_and(|is| is.digest == was.digest);
         if before.iter().all(|(name, was)| kept(name, was)) {
             continue;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Change, closures};
+use crate::patch::capture;
 use crate::patch::outline::{Function, Outline};
 
 /// The flags that make the compiler tell (`EscapeMutationsCalls` in `cmd/compile/internal/base/debug.go`).
@@ -89,15 +90,13 @@ pub fn told(output: &str) -> Told {
 /// As in `/src/x.go:17:20: parameter d leaks to {heap} for leak with derefs=1:`.
 fn parse(line: &str) -> Option<((String, u64), String)> {
     let (place, what) = line.split_once(": ")?;
-    let mut place = place.rsplitn(3, ':').skip(1);
-    let (line, path) = (place.next()?.parse().ok()?, place.next()?);
     let leaks =
         what.starts_with("parameter ") && what.contains(" leaks to ") && !what.contains(" leaks to {storage");
     let others =
         ["leaking param", "mutates param", "calls param"].iter().any(|start| what.starts_with(start));
     let none = what.ends_with(" does not escape, mutate, or call");
-    let file = path.rsplit('/').next().unwrap_or(path).to_owned();
-    (leaks || others || none).then(|| ((file, line), what.to_owned()))
+    let at = capture::position(place)?;
+    (leaks || others || none).then(|| (at, what.to_owned()))
 }
 
 #[cfg(test)]
