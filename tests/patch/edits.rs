@@ -371,7 +371,7 @@ pub const INITIAL: &[Edit] = &[
         "/numbers",
         Patched,
         &[
-            ("\tlimit   = 3\n", "\tfirst = fmt.Sprint(1, \"one\")\n\tlimit   = 3\n"),
+            ("\tlimit   = 3\n", "\tfirst = errors.New(\"one\")\n\tlimit   = 3\n"),
             ("sum(1, 2, 3), pick", "sum(1, 2, 3), first, pick"),
         ],
     ),
@@ -400,7 +400,7 @@ pub const INITIAL: &[Edit] = &[
         &[
             ("\"%d for %s\", n", "\"%d for %s%d\", n"),
             ("round(n*Default.Cents))", "round(n*Default.Cents), len(known))"),
-            ("func round(", "var known = map[int]string{1: fmt.Sprint(1)}\n\nfunc round("),
+            ("func round(", "var known = map[int]string{1: \"one\"}\n\nfunc round("),
         ],
     ),
     price(Patched, &[("\"%d for %s%d\", n", "\"%d for %s, %d\", n")]),
@@ -449,7 +449,7 @@ pub const INITIAL: &[Edit] = &[
         Restarted("`init` has run already"),
         &[
             ("const rate = 7", "var fourth = fmt.Sprint(4)\n\nconst rate = 7"),
-            ("fmt.Sprint(1, \"one\")", "fmt.Sprint(1, \"once\")"),
+            ("errors.New(\"one\")", "errors.New(\"once\")"),
             ("first, left, pick", "first, fourth, pick"),
         ],
     ),
