@@ -26,8 +26,6 @@ pub struct Tools {
     pub dir: PathBuf,
     /// As `go env GOVERSION` tells.
     pub version: String,
-    /// Whether races are detected.
-    pub race: bool,
     /// How many threads one of them may use.
     pub threads: usize,
 }
@@ -97,9 +95,6 @@ impl Tools {
             command.arg("-complete");
         }
         command.args(["-goversion", &self.version, &format!("-c={}", self.threads)]);
-        if self.race {
-            command.arg("-race");
-        }
         command
             .args([NAMED, NOT_INLINED, LOADABLE, capture::FLAG, "-nolocalimports", "-importcfg"])
             .arg(&imports)

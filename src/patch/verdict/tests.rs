@@ -28,8 +28,7 @@ fn go_env(name: &str) -> String {
 fn toolchain() -> &'static (Tools, Program) {
     static TOOLCHAIN: OnceLock<(Tools, Program)> = OnceLock::new();
     TOOLCHAIN.get_or_init(|| {
-        let tools =
-            Tools { dir: go_env("GOTOOLDIR").into(), version: go_env("GOVERSION"), race: false, threads: 1 };
+        let tools = Tools { dir: go_env("GOTOOLDIR").into(), version: go_env("GOVERSION"), threads: 1 };
         let mut program = Program::default();
         for package in IMPORTED {
             let flags = [format!("-gcflags=all={NAMED}")];
