@@ -253,11 +253,6 @@ impl Actor {
                 self.processes.get_mut(&pid).into_iter().for_each(Running::end_probe);
                 input
             }
-            Input::Patchable { able: Err(_), .. } => {
-                // Whatever it is, the next build looks at it anew: the module may have got another name.
-                self.patches.forget_recipe();
-                input
-            }
             Input::Ready { pid } => {
                 self.processes.get_mut(&pid).into_iter().for_each(Running::end_probe);
                 let tell = &self.surroundings.tell;

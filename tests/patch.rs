@@ -109,29 +109,6 @@ fn what_the_process_lacks() {
 }
 
 #[test]
-fn a_module_with_another_name_takes_patches_again() {
-    if !is_possible() {
-        return;
-    }
-    let project = project("");
-    let mut up = project.up();
-    up.until_notice("takes patches");
-    assert!(project.run(&["pause"]).status.success());
-    project.edit("shop/go.mod", "example.com/shop", "example.com/store");
-    project.edit("shop/main.go", "example.com/shop/", "example.com/store/");
-    assert!(project.run(&["resume"]).status.success());
-    up.until_event("restarted", "shop");
-    up.until_notice("the module `example.com/store` has joined since it was built");
-    project.edit("shop/main.go", "hello %s %s", "hi %s %s");
-    up.until_event("restarted", "shop");
-    up.until_notice("takes patches");
-    project.edit("shop/main.go", "hi %s %s", "hey %s %s");
-    up.until_event("patched", "shop");
-    assert_eq!(get(project.port("shop"), "/hello"), "hey xxx shop");
-    up.stop();
-}
-
-#[test]
 fn what_cannot_be_patched_says_why_and_restarts() {
     let project = project("package = \".\"\nbuild = [\"go\", \"build\", \"-o\", \"{out}\", \".\"]");
     let mut up = project.up();

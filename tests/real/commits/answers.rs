@@ -3,7 +3,7 @@
 //! or of another time stays as it is, and differs.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long an answer may take.
@@ -27,8 +27,8 @@ enum Kind {
     Digits,
     /// The answer tells how long it took.
     Timing,
-    /// What follows the head is no body but what both sides say once they have left HTTP.
-    Beyond,
+    /// The body is sent at once and nothing after it.
+    Ended,
 }
 
 impl Kind {
@@ -38,7 +38,7 @@ impl Kind {
             "uuid" => Kind::Uuid,
             "digits" => Kind::Digits,
             "timing" => Kind::Timing,
-            "beyond" => Kind::Beyond,
+            "ended" => Kind::Ended,
             other => panic!("no kind of request: {other}"),
         }
     }
@@ -65,10 +65,7 @@ fn request(block: &str) -> Request {
         bytes += "Connection: close\r\n";
     }
     let kind = Kind::of(kind.trim());
-    if kind == Kind::Beyond {
-        // A service that goes on with HTTP takes it for a request that is none, and closes.
-        body.extend_from_slice(b"\r\n\r\n");
-    } else if !body.is_empty() && !head.contains("Transfer-Encoding:") {
+    if !body.is_empty() && kind != Kind::Ended && !head.contains("Transfer-Encoding:") {
         bytes += &format!("Content-Length: {}\r\n", body.len());
     }
     headers.iter().for_each(|header| bytes += &format!("{header}\r\n"));
@@ -100,7 +97,12 @@ impl Request {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let own = stream.local_addr().unwrap().to_string();
         let mut bytes = Vec::new();
-        let asked = stream.write_all(&self.bytes).and_then(|()| stream.read_to_end(&mut bytes));
+        let asked = stream.write_all(&self.bytes).and_then(|()| {
+            if self.kind == Kind::Ended {
+                stream.shutdown(Shutdown::Write)?;
+            }
+            stream.read_to_end(&mut bytes)
+        });
         // What is not text is shown by its numbers.
         let text: String = bytes.utf8_chunks().fold(String::new(), |mut text, chunk| {
             text += chunk.valid();
@@ -114,7 +116,7 @@ impl Request {
             Kind::Uuid => replace(&text, 36, uuid),
             Kind::Digits => digits(&text),
             Kind::Timing => timings(&text),
-            Kind::Plain | Kind::Beyond => text,
+            Kind::Plain | Kind::Ended => text,
         };
         // A service that rejects a body may reset the connection after its answer.
         text + &asked.err().map(|error| format!("\n<{:?}>", error.kind())).unwrap_or_default()
