@@ -18,6 +18,7 @@ mod remote;
 mod saves;
 mod supervisor;
 mod up;
+mod weigh;
 mod why;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};

@@ -32,7 +32,11 @@ it took from where. A file that exists is never touched.";
 const WHY_EXAMPLES: &str = "\
 Examples:
   hotwatch why shared/money/money.go   who is rebuilt by a save of it, and by which imports
-  hotwatch why go.work .env --json";
+  hotwatch why go.work .env --json
+  hotwatch why                         what all that is on disk would do to the processes that take patches
+
+The last, and for services that take patches the others too, asks the hotwatch that runs here: it compiles and
+compares what is on disk with what runs, and applies nothing.";
 
 const GRAPH_EXAMPLES: &str = "\
 Examples:
@@ -147,17 +151,17 @@ pub enum Verb {
     Init(Init),
     /// Check what `up` needs: config, directories, Go, watch limits, ports
     Check,
-    /// Explain whom a save of a file concerns: which services, what it leads to, by which imports
+    /// Explain whom a save of a file concerns, and what the code on disk would do to what runs, without doing it
     #[command(after_help = WHY_EXAMPLES)]
     Why {
-        /// Files, which need not exist yet, or directories of packages
-        #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+        /// Files, which need not exist yet, or directories of packages; none for all that is on disk beside what runs
+        #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
         paths: Vec<PathBuf>,
     },
     /// Show the services and the packages that they share
     #[command(after_help = GRAPH_EXAMPLES)]
     Graph(Graph),
-    /// Show how the services are: state, process, uptime, restarts, last build, memory, processor
+    /// Show how the services are: state, process, uptime, restarts, last build, memory, processor, patches
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Services),
     /// Restart services, or all of them

@@ -50,6 +50,8 @@ pub struct GoEnv {
     pub has_compiler: bool,
     /// Flags for each of its commands.
     pub flags: Vec<String>,
+    /// What its toolchain is told to try: GOEXPERIMENT.
+    pub experiments: String,
     /// The file of the workspace, if there is one.
     pub workspace: Option<PathBuf>,
 }
@@ -68,7 +70,17 @@ impl GoEnv {
 /// # Errors
 /// It cannot be run, or answers something else.
 pub fn env(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<GoEnv> {
-    let names = ["GOOS", "GOARCH", "GOVERSION", "GOTOOLDIR", "CGO_ENABLED", "CC", "GOFLAGS", "GOWORK"];
+    let names = [
+        "GOOS",
+        "GOARCH",
+        "GOVERSION",
+        "GOTOOLDIR",
+        "CGO_ENABLED",
+        "CC",
+        "GOFLAGS",
+        "GOWORK",
+        "GOEXPERIMENT",
+    ];
     let output = Command::new("go").args(["env", "-json"]).args(names).current_dir(dir).envs(env).output()?;
     if !output.status.success() {
         return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
@@ -86,6 +98,7 @@ pub fn env(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<GoEnv> {
         cgo: told("CGO_ENABLED") == "1",
         has_compiler: Path::new(compiler).is_absolute() || find(compiler, &path).is_some(),
         flags: told("GOFLAGS").split_whitespace().map(str::to_owned).collect(),
+        experiments: told("GOEXPERIMENT"),
         workspace: Some(told("GOWORK")).filter(|file| !file.is_empty() && file != "off").map(PathBuf::from),
     })
 }

@@ -73,6 +73,8 @@ pub enum Event {
         link: &'static str,
         /// How many goroutines go on in an older version of them.
         stale_goroutines: u64,
+        /// How much memory all patches of the process take, in bytes.
+        memory_bytes: u64,
         ms: u64,
         #[serde(flatten)]
         split: PatchSplit,
@@ -185,7 +187,7 @@ pub struct PatchSplit {
 }
 
 /// How a save reaches the running service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rung {
     /// Not at all: nothing that runs would differ.

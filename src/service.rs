@@ -10,6 +10,7 @@ mod output;
 mod patches;
 mod place;
 mod port;
+mod preview;
 mod protocol;
 mod state;
 mod swap;
@@ -33,6 +34,7 @@ use lean::Lean;
 use patches::Patches;
 use place::Place;
 use port::{Given, Port};
+pub use preview::{Preview, Reply};
 pub use protocol::{Ask, Changed, Input, Renewal, Report};
 use protocol::{Effect, Launch, Timing};
 use state::Machine;
@@ -291,6 +293,7 @@ impl Actor {
                     return Some(Input::Patched(Outcome::Unseen));
                 }
             }
+            Effect::Weigh(standing, reply) => self.patches.weigh(&self.config, standing, reply),
             Effect::CancelBuild => {
                 self.cancelled = true;
                 self.build.iter().for_each(Build::cancel);

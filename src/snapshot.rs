@@ -2,6 +2,7 @@
 //! Views that show a state instead of a stream of events read this and nothing else.
 
 mod page;
+mod patches;
 mod table;
 mod timeline;
 
@@ -68,6 +69,12 @@ pub struct Service {
     pub generations: u32,
     /// How many functions were replaced then, counted each time.
     pub patched: u64,
+    /// Those that the newest patch has replaced.
+    pub newest: Vec<String>,
+    /// How much memory the patches take, in bytes.
+    pub patch_bytes: u64,
+    /// How many goroutines were in older versions of functions when the newest patch was loaded.
+    pub stale_goroutines: u64,
     /// How long its last build took, in milliseconds; none has ended yet if it is not there.
     pub last_build_ms: Option<u64>,
     /// Whether that build succeeded.
@@ -130,6 +137,9 @@ impl Service {
             restarts: 0,
             generations: 0,
             patched: 0,
+            newest: Vec::new(),
+            patch_bytes: 0,
+            stale_goroutines: 0,
             last_build_ms: None,
             last_build_ok: None,
             failure: None,
@@ -151,9 +161,17 @@ impl Service {
         (self.state, self.since) = (state, at);
     }
 
+    /// Its process is not the one that was patched.
+    fn forget_patches(&mut self) {
+        (self.generations, self.patched) = (0, 0);
+        (self.patch_bytes, self.stale_goroutines) = (0, 0);
+        self.newest.clear();
+    }
+
     /// Its process is gone.
     fn ends(&mut self, state: State, at: SystemTime) {
         (self.pid, self.started) = (None, None);
+        self.forget_patches();
         self.becomes(state, at);
     }
 
@@ -205,7 +223,7 @@ impl Service {
                 self.restarts += u64::from(std::mem::replace(&mut self.ran, true));
                 self.standby = self.pid.zip(self.started);
                 (self.pid, self.started, self.built) = (Some(*pid), Some(at), None);
-                (self.generations, self.patched) = (0, 0);
+                self.forget_patches();
                 self.becomes(State::Starting, at);
             }
             Event::Ready { .. } => {
@@ -216,9 +234,11 @@ impl Service {
                 let restarted = Outcome::Restarted { old_pid: *old_pid, pid: *pid, split: *split };
                 return Some(self.reload(at, *ms, restarted));
             }
-            Event::Patched { generation, functions, ms, .. } => {
+            Event::Patched { generation, functions, stale_goroutines, memory_bytes, ms, .. } => {
                 (self.generations, self.failure) = (*generation, None);
                 self.patched += functions.len() as u64;
+                self.newest.clone_from(functions);
+                (self.patch_bytes, self.stale_goroutines) = (*memory_bytes, *stale_goroutines);
                 let patched = Outcome::Patched { generation: *generation, functions: functions.clone() };
                 return Some(self.reload(at, *ms, patched));
             }

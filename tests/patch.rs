@@ -72,6 +72,27 @@ fn files_that_come_and_go() {
 }
 
 #[test]
+fn what_programs_know_of_their_code() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::MORE);
+}
+
+#[test]
+fn loops_over_functions() {
+    if !is_possible() {
+        return;
+    }
+    let version = std::process::Command::new("go").args(["env", "GOVERSION"]).output().unwrap().stdout;
+    if version.starts_with(b"go1.22") {
+        eprintln!("NOT CHECKED: loops over functions, which take Go 1.23");
+        return;
+    }
+    Course::run(edits::OVER);
+}
+
+#[test]
 fn new_variables_get_their_values() {
     if !is_possible() {
         return;
@@ -138,6 +159,15 @@ fn a_patched_service_is_built_before_it_starts_again() {
     let effects = up.until_event("effects", "shop");
     assert_eq!((&effects["pid"], &effects["generation"]), (&patched["pid"], &patched["generation"]));
     assert_eq!(effects["functions"], serde_json::json!([{ "function": "(*server).hello", "entered": 1 }]));
+    let status = |args: &[&str]| String::from_utf8(project.run(args).stdout).unwrap();
+    let known: serde_json::Value = serde_json::from_str(&status(&["status", "shop", "--json"])).unwrap();
+    let fields = ["generations", "patched", "newest", "patch_bytes"].map(|field| known[field].clone());
+    let newest = serde_json::json!(["(*server).hello"]);
+    assert_eq!(fields, [1.into(), 1.into(), newest, patched["memory_bytes"].clone()]);
+    assert!(patched["memory_bytes"].as_u64().is_some_and(|bytes| (1000..10_000_000).contains(&bytes)));
+    let text = status(&["status"]);
+    assert!(text.contains("shop is patched: 1 generation, 1 function, "), "{text}");
+    assert!(text.contains("`hotwatch restart shop`, or the key `r`, gives it a fresh start"), "{text}");
     // It is asked to, once the next binary was built in the background.
     let cache = project.beside("cache/hotwatch");
     let built_ahead = until("the binary", || {
@@ -149,6 +179,7 @@ fn a_patched_service_is_built_before_it_starts_again() {
     let pid = up.until_event("restarted", "shop")["pid"].clone();
     assert_ne!(pid, patched["pid"]);
     assert!(!built_ahead.exists(), "it was not used");
+    assert!(!status(&["status"]).contains("is patched"));
     assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
     // It crashes.
     up.until_notice("takes patches");
@@ -176,6 +207,7 @@ fn an_edit_is_kept_where_it_is_when_it_does_not_compile() {
         change: &[("n*rate + limit", "n*rate + limits")],
         path: "/numbers",
         expected: Expected::Patched,
+        also: None,
     };
     edit.make(&project);
     let build = up.until_event("build", "shop");
@@ -189,6 +221,70 @@ fn an_edit_is_kept_where_it_is_when_it_does_not_compile() {
     up.until_event("patched", "shop");
     assert_eq!(get(project.port("shop"), "/numbers"), "18 6 5a24");
     assert_eq!(up.pid("shop"), pid);
+    up.stop();
+}
+
+/// What a running hotwatch says of `shop` when it is asked what all that is on disk would lead to.
+fn weighed(project: &Project) -> serde_json::Value {
+    let output = project.run(&["why", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[test]
+fn why_compares_what_is_on_disk_with_what_runs_and_applies_nothing() {
+    if !is_possible() {
+        return;
+    }
+    let project = project("");
+    assert!(!project.run(&["why"]).status.success());
+    let mut up = project.up();
+    up.until_notice("takes patches");
+    let pid = up.pid("shop");
+    assert!(project.run(&["pause"]).status.success());
+    let says = |rung: &str, reason: &str| {
+        let known = weighed(&project);
+        assert_eq!(
+            (&known["rung"], &known["pid"], &known["service"]),
+            (&rung.into(), &pid.into(), &"shop".into())
+        );
+        assert!(known["reason"].as_str().unwrap().contains(reason), "{known}");
+        known
+    };
+    assert_eq!(says("nothing", "no function that differs")["paused"], true);
+    project.edit("shop/main.go", "hello %s %s", "hi %s %s");
+    for _ in 0..2 {
+        let known = says("patch", "`(*server).hello`");
+        assert_eq!(known["functions"], serde_json::json!(["(*server).hello"]));
+    }
+    assert_eq!(get(project.port("shop"), "/hello"), "hello xxx shop");
+    let text = String::from_utf8(project.run(&["why", "shop/main.go"]).stdout).unwrap();
+    let asked = text.lines().skip_while(|line| !line.starts_with("all that is on disk")).collect::<Vec<_>>();
+    assert!(
+        asked.len() == 3 && asked[1].contains("patch    PID") && asked[2].starts_with("paused"),
+        "{text}"
+    );
+    project.edit("shop/main.go", "hi %s %s", "hi %s %s\" + undefinedName + \"");
+    assert_eq!(says("nothing", "undefinedName")["compiles"], false);
+    project.edit("shop/main.go", "\" + undefinedName + \"", "");
+    project.edit(
+        "shop/main.go",
+        "func main() {",
+        "var limits = map[string]int{\"a\": 1}\n\nfunc main() {\n\tlimits[\"b\"]++",
+    );
+    says("restart", "main");
+    // It is a save now, whose build fails: the process runs on.
+    project.edit("shop/main.go", "limits[\"b\"]++", "limits[\"b\"] += 2");
+    project.write("shop/broken.go", "package main\n\nfunc init() { undefinedName() }\n");
+    assert!(project.run(&["resume"]).status.success());
+    let build = up.until_event("build", "shop");
+    assert_eq!(build["ok"], false, "{build}");
+    assert_eq!(says("nothing", "undefinedName")["compiles"], false);
+    assert_eq!(get(project.port("shop"), "/hello"), "hello xxx shop");
+    assert!(project.run(&["stop", "shop"]).status.success());
+    let known = weighed(&project);
+    assert_eq!((&known["rung"], &known["pid"]), (&"restart".into(), &serde_json::Value::Null));
+    assert!(known["reason"].as_str().unwrap().contains("it is stopped"), "{known}");
     up.stop();
 }
 

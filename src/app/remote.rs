@@ -15,10 +15,14 @@ use crate::cli::{Global, Logs, Services, Timeline, Wait};
 use crate::control::{Answer, Client, ClientError, Request, Verb};
 use crate::error::Error;
 use crate::log::file;
+use crate::service::Preview;
 use crate::snapshot::{self, MARK, Reload, Service};
 
 /// What is known at once is answered within this time.
 const AT_ONCE: Duration = Duration::from_secs(10);
+
+/// What has to be compiled first is answered within this time.
+const WEIGHED: Duration = Duration::from_secs(120);
 
 /// `hotwatch status`.
 pub fn status(asked: Services, global: &Global) -> Result<ExitCode, Error> {
@@ -42,6 +46,19 @@ pub fn status(asked: Services, global: &Global) -> Result<ExitCode, Error> {
         Ok(())
     })?;
     print(&out)
+}
+
+/// What the hotwatch that runs here says a save of all that is on disk would lead to, for `services` that take
+/// patches; and whether saves wait.
+pub fn weigh(services: Vec<String>, global: &Global) -> Result<(bool, Vec<Preview>), Error> {
+    let (request, mut found) = (request(Verb::Weigh, Services { services }, global), (false, Vec::new()));
+    connect(&project(global)?)?.ask(&request, Some(WEIGHED), |answer| {
+        if let Answer::Weighed { paused, previews } = answer {
+            found = (paused, previews);
+        }
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// `hotwatch timeline`.

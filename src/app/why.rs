@@ -1,12 +1,14 @@
-//! `hotwatch why PATH`: which services a save of a file concerns, what it leads to, and by which imports.
+//! `hotwatch why`: which services a save of a file concerns, what it leads to, and by which imports; and, where hotwatch
+//! runs, what all that is on disk would lead to for the services that take patches.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{inspect, load, print};
+use super::{inspect, load, print, weigh};
 use crate::cli::Global;
 use crate::config::Config;
 use crate::error::Error;
@@ -29,21 +31,35 @@ struct Answer<'a> {
     chain: Vec<&'a str>,
 }
 
-/// Explains each of `paths`.
+/// Explains each of `paths`; without any, what is on disk beside what runs.
 pub fn why(paths: &[PathBuf], global: &Global) -> Result<ExitCode, Error> {
+    if paths.is_empty() {
+        return print(weigh::weighed(Vec::new(), global)?.as_bytes());
+    }
     let paths = paths.iter().map(|path| resolve(path)).collect::<Result<Vec<_>, _>>()?;
     let config = load(global)?;
     let mut plan = inspect::plan(&config, |words| eprintln!("{words}"));
     paths.iter().for_each(|path| plan.learn(path, head(path).as_ref()));
-    let mut text = String::new();
+    let (mut text, mut patched) = (String::new(), BTreeSet::new());
     for path in &paths {
         let shown = path.strip_prefix(&config.root).unwrap_or(path).display().to_string();
-        let answers = (0..config.services.len()).map(|service| answer(&config, &plan, service, path, &shown));
+        let services = 0..config.services.len();
+        let answers: Vec<_> = services.map(|service| answer(&config, &plan, service, path, &shown)).collect();
+        let patches = answers.iter().filter(|answer| answer.rung == Rung::Patch);
+        patched.extend(patches.map(|answer| answer.service.to_owned()));
         if global.json {
-            let lines = answers.filter_map(|answer| serde_json::to_string(&answer).ok());
+            let lines = answers.iter().filter_map(|answer| serde_json::to_string(answer).ok());
             lines.for_each(|line| text += &(line + "\n"));
         } else {
-            text += &table(&shown, &answers.collect::<Vec<_>>());
+            text += &table(&shown, &answers);
+        }
+    }
+    if !patched.is_empty() {
+        match weigh::weighed(patched.into_iter().collect(), global) {
+            Ok(weighed) => text += &weighed,
+            // What a save leads to in general is told all the same.
+            Err(Error::NotRunning { .. } | Error::Mute { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
     print(text.as_bytes())
@@ -123,11 +139,7 @@ fn table(shown: &str, answers: &[Answer<'_>]) -> String {
     let mut text = format!("{shown}\n");
     let (led, nothing): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.rung != Rung::Nothing);
     for answer in led.into_iter().chain(nothing) {
-        let rung = match answer.rung {
-            Rung::Nothing => "nothing",
-            Rung::Patch => "patch  ",
-            Rung::Restart => "restart",
-        };
+        let rung = weigh::word(answer.rung);
         let (service, reason) = (answer.service, &answer.reason);
         let chain = match answer.chain.len() {
             0 | 1 => String::new(),

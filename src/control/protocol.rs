@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::service::Preview;
 use crate::snapshot::{Reload, Service};
 
 /// Raised whenever a line means something else than before.
@@ -35,6 +36,8 @@ pub enum Verb {
     Status,
     /// What became of the last saves.
     Timeline,
+    /// What a save of all that is on disk would lead to.
+    Weigh,
     /// What was told, and with `follow` what will be.
     Logs { follow: bool, since: Option<Duration> },
     /// Another process of each.
@@ -70,6 +73,8 @@ pub enum Answer {
     Status { paused: bool, services: Vec<Service> },
     /// What became of the last saves, and the names of all services.
     Timeline { project: String, services: Vec<String>, reloads: Vec<Reload> },
+    /// What a save of all that is on disk would lead to, of those that take patches; whether saves wait.
+    Weighed { paused: bool, previews: Vec<Preview> },
     /// It was not done, in words.
     Error(String),
     /// The last line: whether all that was asked for has worked.
@@ -113,6 +118,7 @@ mod tests {
         let since = Some(Duration::from_secs(300));
         let verbs = [
             Verb::Status,
+            Verb::Weigh,
             Verb::Logs { follow: true, since },
             Verb::Restart { wait: true },
             Verb::End { wait: true },

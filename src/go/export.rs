@@ -19,6 +19,25 @@ pub struct Program {
     pub packages: BTreeMap<String, Package>,
     /// What build constraints may ask for.
     pub context: Context,
+    /// Packages of the user's that others import, each with one of those.
+    pub used_elsewhere: BTreeMap<String, String>,
+    /// What packages import that are not the user's.
+    pub imported_elsewhere: BTreeSet<String>,
+}
+
+impl Program {
+    fn of(raw: Vec<Raw>, context: Context) -> Program {
+        let own: BTreeSet<String> =
+            raw.iter().filter(|raw| raw.is_own()).map(|raw| raw.import_path.clone()).collect();
+        let others = raw.iter().filter(|raw| !raw.is_own());
+        let uses =
+            others.flat_map(|raw| raw.imports.iter().map(|import| (import.clone(), raw.import_path.clone())));
+        let uses: Vec<(String, String)> = uses.collect();
+        let imported_elsewhere = uses.iter().map(|(import, _)| import.clone()).collect();
+        let used_elsewhere = uses.into_iter().filter(|(import, _)| own.contains(import)).collect();
+        let packages = raw.into_iter().map(Raw::package).collect();
+        Program { packages, context, used_elsewhere, imported_elsewhere }
+    }
 }
 
 /// A compiled package.
@@ -97,7 +116,7 @@ pub struct Asked<'a> {
 
 /// What is asked of each package.
 const FIELDS: &str = "-json=ImportPath,Name,Dir,Export,Standard,Module,GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,\
-                      FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles,ImportMap";
+                      FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles,Imports,ImportMap";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -126,6 +145,7 @@ struct Raw {
     #[serde(rename = "SwigCXXFiles")]
     swig_cxx_files: Vec<String>,
     syso_files: Vec<String>,
+    imports: Vec<String>,
     import_map: BTreeMap<String, String>,
 }
 
@@ -153,6 +173,10 @@ impl Module {
 }
 
 impl Raw {
+    fn is_own(&self) -> bool {
+        !self.standard && self.module.as_ref().is_some_and(Module::is_own)
+    }
+
     /// Files in other languages.
     fn foreign(&self) -> impl Iterator<Item = &String> {
         let of_c =
@@ -173,7 +197,8 @@ impl Raw {
 
     fn package(self) -> (String, Package) {
         let obstacle = self.obstacle();
-        let own = self.module.filter(|module| module.is_own() && !self.standard).map(|module| Own {
+        let is_own = self.is_own();
+        let own = self.module.filter(|_| is_own).map(|module| Own {
             dir: self.dir,
             path: self.import_path.clone(),
             module: module.path,
@@ -199,7 +224,7 @@ pub fn compiled(asked: Asked<'_>, flags: &[String]) -> Result<Program, ExportErr
     tags.args(["list", "-find", "-f", list::CONTEXT]).args(flags).arg("errors");
     let told = said(asked, &mut tags)?;
     let context = list::context(&String::from_utf8_lossy(&told)).ok_or(ExportError::Context)?;
-    Ok(Program { packages: raw.into_iter().map(Raw::package).collect(), context })
+    Ok(Program::of(raw, context))
 }
 
 /// How packages are compiled that are loaded into a running process.

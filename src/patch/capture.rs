@@ -38,9 +38,7 @@ pub fn take(output: &str) -> (Vec<Capture>, String) {
 /// As in `/src/x.go:4:37: stack closure, captured vars = [y]`.
 fn parse(line: &str) -> Option<Capture> {
     let (place, told) = line.split_once(": ")?;
-    let mut place = place.rsplitn(3, ':').skip(1);
-    let (line, path) = (place.next()?.parse().ok()?, place.next()?);
-    let file = path.rsplit('/').next().unwrap_or(path).to_owned();
+    let (file, line) = position(place)?;
     if told == "closure converted to global" {
         return Some(Capture { file, line, lasts: true, variables: String::new() });
     }
@@ -50,9 +48,25 @@ fn parse(line: &str) -> Option<Capture> {
     Some(Capture { file, line, lasts: kind == "heap", variables: words.collect::<Vec<_>>().join(" ") })
 }
 
+/// The name of the file, without its directory, and the line in `path:line:column`; behind a `//line` that has none the
+/// column is left out.
+pub fn position(place: &str) -> Option<(String, u64)> {
+    let (before, last) = place.rsplit_once(':')?;
+    let with_column = before.rsplit_once(':').and_then(|(path, line)| Some((path, line.parse().ok()?)));
+    let (path, line) = with_column.or_else(|| Some((before, last.parse().ok()?)))?;
+    Some((path.rsplit('/').next().unwrap_or(path).to_owned(), line))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn positions_with_and_without_a_column() {
+        assert_eq!(position("/a/x.go:4:37"), Some(("x.go".to_owned(), 4)));
+        assert_eq!(position("gen.y:3"), Some(("gen.y".to_owned(), 3)));
+        assert_eq!(position("x.go"), None);
+    }
 
     #[test]
     fn closures_and_complaints() {

@@ -26,8 +26,6 @@ pub struct Tools {
     pub dir: PathBuf,
     /// As `go env GOVERSION` tells.
     pub version: String,
-    /// Whether races are detected.
-    pub race: bool,
     /// How many threads one of them may use.
     pub threads: usize,
 }
@@ -50,6 +48,8 @@ pub struct Compiled {
     pub archive: PathBuf,
     /// Its closures.
     pub captures: Vec<Capture>,
+    /// What else the compiler has said.
+    pub said: String,
 }
 
 /// A package to compile.
@@ -65,6 +65,8 @@ pub struct Order<'a> {
     pub agent: Option<&'a Path>,
     /// A file of [`super::keep::text`] to compile with it.
     pub keep: Option<&'a Path>,
+    /// More flags.
+    pub flags: &'a [&'a str],
     /// A directory for what goes in and comes out.
     pub into: &'a Path,
     /// Runs the compiler.
@@ -87,17 +89,12 @@ impl Tools {
         std::fs::write(&imports, import_config(order.own, program, fresh))?;
         let mut command = Command::new(self.dir.join("compile"));
         command.arg("-o").arg(&out).args(["-p", order.path]);
-        if let Some(language) = language(&order.own.language) {
-            command.arg(format!("-lang=go{language}"));
-        }
+        command.arg(format!("-lang=go{}", language(&order.own.language)));
         // The functions that are kept have no bodies.
         if order.keep.is_none() {
             command.arg("-complete");
         }
         command.args(["-goversion", &self.version, &format!("-c={}", self.threads)]);
-        if self.race {
-            command.arg("-race");
-        }
         command
             .args([NAMED, NOT_INLINED, LOADABLE, capture::FLAG, "-nolocalimports", "-importcfg"])
             .arg(&imports)
@@ -106,13 +103,14 @@ impl Tools {
             std::fs::write(&embeds, embedded::config(&order.inputs.embedded))?;
             command.arg("-embedcfg").arg(&embeds);
         }
+        command.args(order.flags);
         command.args(order.inputs.files.iter().map(|file| Path::new(".").join(file)));
         command.args(order.agent).args(order.keep).current_dir(&order.own.dir).env("PWD", &order.own.dir);
         let said = (order.run)(&mut command)?;
         let text = String::from_utf8_lossy(&[&said.stdout[..], &said.stderr].concat()).into_owned();
         let (captures, rest) = capture::take(&text);
         if said.success {
-            Ok(Compiled { archive: out, captures })
+            Ok(Compiled { archive: out, captures, said: rest })
         } else {
             Err(CompileError::Refused(rest.trim().to_owned()))
         }
@@ -133,12 +131,17 @@ fn import_config(own: &Own, program: &Program, fresh: &dyn Fn(&str) -> Option<Pa
     text
 }
 
+/// What a module speaks that does not say (`DefaultGoModVersion` in `cmd/go/internal/gover/version.go`).
+const OLDEST: &str = "1.16";
+
 /// The language of a version: `1.22` for `1.22.3`.
-fn language(version: &str) -> Option<String> {
-    let mut parts = version.split('.');
-    let (major, minor) = (parts.next()?, parts.next()?);
-    let minor: String = minor.chars().take_while(char::is_ascii_digit).collect();
-    (!minor.is_empty()).then(|| format!("{major}.{minor}"))
+fn language(version: &str) -> String {
+    let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
+    let parts = version.split_once('.').map(|(major, rest)| (major, number(rest)));
+    match parts {
+        Some((major, minor)) if !minor.is_empty() => format!("{major}.{minor}"),
+        _ => OLDEST.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -147,9 +150,8 @@ mod tests {
 
     #[test]
     fn language_of_a_version() {
-        let table = [("1.22", Some("1.22")), ("1.22.3", Some("1.22")), ("1.23rc1", Some("1.23")), ("", None)];
-        for (version, expected) in table {
-            assert_eq!(language(version).as_deref(), expected, "{version}");
+        for (version, expected) in [("1.22", "1.22"), ("1.22.3", "1.22"), ("1.23rc1", "1.23"), ("", "1.16")] {
+            assert_eq!(language(version), expected, "{version}");
         }
     }
 }

@@ -135,7 +135,8 @@ impl Loaded {
 
     /// Where `name` is to be looked for: whether in the host, and in which generations.
     fn meant(&self, name: &str) -> (bool, &[Generation]) {
-        match self.renamed.get(name) {
+        // A function's value is meant as the function is.
+        match self.renamed.get(name.strip_suffix("·f").unwrap_or(name)) {
             Some(&number) => (false, &self.generations[number..]),
             None => (true, &self.generations),
         }

@@ -64,8 +64,16 @@ pub struct Image {
     pub linked: Linked,
 }
 
-/// Makes the library of the generation `generation` from `object`. The functions named in `changed` are new in this
-/// patch, whether or not they were loaded before.
+/// The functions that a patch brings.
+#[derive(Debug, Clone, Copy)]
+pub struct Changes<'a> {
+    /// Those that are new in this patch, whether or not they were loaded before.
+    pub functions: &'a HashSet<String>,
+    /// Those of them that only new code comes to.
+    pub bound: &'a HashSet<String>,
+}
+
+/// Makes the library of the generation `generation` from `object`, which has the functions of `changes`.
 ///
 /// # Errors
 /// See [`ImageError`].
@@ -73,13 +81,14 @@ pub fn build(
     mut object: Relocatable,
     loaded: &Loaded,
     generation: u32,
-    changed: &HashSet<String>,
+    changes: Changes<'_>,
 ) -> Result<Image, ImageError> {
+    let changed = changes.functions;
     let dropped: Vec<String> = changed.iter().filter(|name| !object.defines(name)).cloned().collect();
     if !dropped.is_empty() {
         return Err(ImageError::Dropped(dropped));
     }
-    let binding = Binding::new(&object, loaded, changed);
+    let binding = Binding::new(&object, loaded, changes);
     code::name_calls(&mut object, &binding, changed);
     let known = |name: &&String| loaded.find(name).is_some_and(|(_, nature)| nature == Nature::Function);
     let mut counted: Vec<String> = changed.iter().filter(known).cloned().collect();

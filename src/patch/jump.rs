@@ -1,7 +1,7 @@
 //! Which first bytes of old functions become jumps to new ones, and whether that is safe. Goroutines stop only at
 //! calls, so nothing may return into the bytes that are written over, and nothing may branch into them. Pure.
 
-use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use super::generations::{Copy, Linked, Loaded, Trampoline};
 
@@ -102,7 +102,7 @@ fn checked(
     let instructions: Vec<Instruction> =
         Decoder::with_ip(64, &code[..size.min(code.len())], 0, DecoderOptions::NONE).into_iter().collect();
     let inside = |ip: u64| 0 < ip && ip < ENTRY as u64;
-    let (mut framed, mut switches, mut tables) = (false, 0, Vec::new());
+    let (framed, mut switches, mut tables) = (begins_with_frame(&instructions), 0, Vec::new());
     for instruction in &instructions {
         // The rest may be data of an assembler's function.
         let early = instruction.ip() < ENTRY as u64;
@@ -118,7 +118,6 @@ fn checked(
         if near && !early && inside(instruction.near_branch64()) {
             return Err(JumpError::Branch(name.to_owned()));
         }
-        framed |= instruction.ip() < PROLOGUE && instruction.mnemonic() == Mnemonic::Push;
         switches += usize::from(instruction.mnemonic() == Mnemonic::Jmp && !near);
         let operand =
             Some(instruction.ip_rel_memory_address()).filter(|_| instruction.is_ip_rel_memory_operand());
@@ -133,7 +132,7 @@ fn checked(
             tables.push(words.take_while(|to| *to < size as u64).collect::<Vec<u64>>());
         }
     }
-    // Nothing leads back to before a frame is made. Otherwise each switch has to have a table that is known; what stands
+    // Nothing leads back to before a frame is made, if that takes as long as a jump. Otherwise each switch has to have a table that is known; what stands
     // behind that, or is no table, does no harm.
     tables.retain(|table| !table.is_empty());
     if !framed && (tables.len() < switches || switches > 0 && tables.into_iter().flatten().any(inside)) {
@@ -142,10 +141,31 @@ fn checked(
     Ok(entry)
 }
 
+/// Whether all that would be written over makes a frame: `push %rbp; mov %rsp, %rbp`, and `sub` if there are variables.
+fn begins_with_frame(instructions: &[Instruction]) -> bool {
+    let is_push = |instruction: &Instruction| instruction.mnemonic() == Mnemonic::Push;
+    let Some(push) = instructions.iter().position(is_push).filter(|&at| instructions[at].ip() < PROLOGUE)
+    else {
+        return false;
+    };
+    let makes = |instruction: &&Instruction| {
+        let pointer = instruction.op0_register();
+        match instruction.mnemonic() {
+            Mnemonic::Mov => (pointer, instruction.op1_register()) == (Register::RBP, Register::RSP),
+            Mnemonic::Sub | Mnemonic::Add => pointer == Register::RSP,
+            _ => false,
+        }
+    };
+    let made = instructions[push + 1..].iter().take_while(makes).last().unwrap_or(&instructions[push]);
+    made.next_ip() >= ENTRY as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// `sub $0x28, %rsp`.
+    const ROOM: [u8; 4] = [0x48, 0x83, 0xec, 0x28];
     const FRAME: [u8; 10] = [0x49, 0x3b, 0x66, 0x10, 0x76, 0x40, 0x55, 0x48, 0x89, 0xe5];
     /// `lea -0x168(%rsp), %r12; cmp 0x10(%r14), %r12; jbe`, after which the frame is made.
     const LARGE: [u8; 18] =
@@ -159,7 +179,7 @@ mod tests {
     fn what_may_be_written_over() {
         let nops = [0x90; 30];
         type Refusal = fn(String) -> JumpError;
-        let table: [(&str, Vec<u8>, Option<Refusal>); 11] = [
+        let table: [(&str, Vec<u8>, Option<Refusal>); 12] = [
             ("a frame", with(&[&FRAME, &nops]), None),
             ("a call behind the jump's end", with(&[&FRAME, &[0xe8, 0, 0, 0, 0], &nops]), None),
             ("a call before it", with(&[&[0x55], &[0xe8, 0, 0, 0, 0], &nops]), Some(JumpError::Call)),
@@ -167,7 +187,8 @@ mod tests {
             ("a loop to the start", with(&[&nops, &[0xeb, 0xe0]]), None),
             ("a loop to the fifth byte", with(&[&nops, &[0xeb, 0xe5]]), Some(JumpError::Branch)),
             ("padding behind", with(&[&[0xc3], &[PADDING; 15]]), None),
-            ("a table in a frame", with(&[&FRAME, &nops, &[0xff, 0xe0]]), None),
+            ("a table in a frame", with(&[&FRAME, &ROOM, &nops, &[0xff, 0xe0]]), None),
+            ("a table behind a short frame", with(&[&FRAME, &nops, &[0xff, 0xe0]]), Some(JumpError::Branch)),
             ("a table in a large frame", with(&[&LARGE, &FRAME[6..], &nops, &[0xff, 0xe0]]), None),
             ("a table without", with(&[&nops, &[0xff, 0xe0]]), Some(JumpError::Branch)),
             ("no instruction", with(&[&[0x06], &nops]), Some(JumpError::Unknown)),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::generations::{Linked, Loaded};
-use super::image::{self, ImageError, Relocatable};
+use super::image::{self, Changes, ImageError, Relocatable};
 use super::keep;
 use super::mangle::{mangled, package_of};
 use super::object::{Aux, Object, ObjectError, Symbol};
@@ -38,6 +38,8 @@ pub struct Order<'a> {
     pub packages: &'a [(String, Object)],
     /// The functions that changed or are new, as symbols are named.
     pub changed: &'a [String],
+    /// Those of them that older code must not come to, under the name that they share with an older one.
+    pub bound: &'a [String],
     /// Runs the compiler and the linker.
     pub run: Run<'a>,
 }
@@ -143,8 +145,10 @@ pub fn link(order: &Order<'_>, loaded: &Loaded) -> Result<Linked, LinkError> {
 
     let object = order.dir.join("go.o");
     let object = std::fs::read(&object).map_err(|error| LinkError::Io("read what the linker left", error))?;
-    let changed = order.changed.iter().map(|name| mangled(name, minor)).collect();
-    let image = image::build(Relocatable::parse(&object)?, loaded, order.generation, &changed);
+    let [changed, bound] =
+        [order.changed, order.bound].map(|names| names.iter().map(|name| mangled(name, minor)).collect());
+    let changes = Changes { functions: &changed, bound: &bound };
+    let image = image::build(Relocatable::parse(&object)?, loaded, order.generation, changes);
     let image = image.map_err(|error| error.with_names(&names))?;
     let library = order.dir.join(format!("patch{}.so", order.generation));
     write(&library, &image.bytes)?;

@@ -13,6 +13,9 @@ use super::signature::{self, Declared, Signature};
 /// A call whose target is in the instruction (`R_CALL` in `cmd/internal/objabi/reloctype.go`).
 const CALL: u16 = 7;
 
+/// The calling convention of Go (`cmd/internal/obj/abi_string.go`).
+const GO: u16 = 1;
+
 /// How the compiler names the type of a closure that holds something.
 const CLOSURE_TYPE: &str = "type:noalg.struct { F uintptr";
 
@@ -52,6 +55,8 @@ pub struct Function {
     pub mentions: BTreeSet<String>,
     /// Its parameters and results; `None` if they cannot be told.
     pub signature: Option<Signature>,
+    /// The name of its file, without the directory, and the line at which it begins.
+    pub at: (String, u64),
     /// What is captured by the closures at the line at which it begins; of interest if it is one of them.
     pub closures: Vec<Capture>,
     /// The types of the closures that it makes.
@@ -81,7 +86,16 @@ impl Outline {
             match symbol.kind {
                 Kind::Other => continue,
                 Kind::Text => {
-                    outline.functions.insert(name, reader.function(index));
+                    let function = reader.function(index);
+                    // One for each calling convention; that of Go has the body.
+                    if let Some(other) = outline.functions.remove(&name) {
+                        let (body, around) =
+                            if symbol.abi == GO { (function, other) } else { (other, function) };
+                        let digest = body.digest ^ around.digest.rotate_left(1);
+                        outline.functions.insert(name, Function { digest, ..body });
+                    } else {
+                        outline.functions.insert(name, function);
+                    }
                     continue;
                 }
                 _ if is_value_of_function(&name) || is_of_linker(&name) => continue,
@@ -157,6 +171,7 @@ impl Reader<'_> {
         }
         if let Some(Declared { signature, file, line }) = signature::of(object, symbol) {
             function.signature = Some(signature);
+            function.at = (file.clone(), line);
             let here = |capture: &&Capture| (&capture.file, capture.line) == (&file, line);
             function.closures = self.captures.iter().filter(here).cloned().collect();
         }

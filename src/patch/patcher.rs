@@ -2,6 +2,7 @@
 //! the conversation with the agent, the outlines of the user's packages and all that was loaded.
 
 mod baseline;
+mod contracts;
 mod initial;
 mod linking;
 mod round;
@@ -70,6 +71,19 @@ pub enum Outcome {
     Unseen,
 }
 
+/// What would become of what is on disk, if it were a save.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Weighed {
+    /// Nothing that runs differs.
+    Nothing,
+    /// These functions, as a user knows them, would run anew.
+    Patch(Vec<String>),
+    /// The process would have to be started anew, for this reason.
+    Restart(String),
+    /// It does not compile, as these words say.
+    Broken(String),
+}
+
 /// A patch that was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patched {
@@ -81,6 +95,8 @@ pub struct Patched {
     pub link: Link,
     /// How many goroutines are still in an older version of them, of those that have any.
     pub stale: Vec<(String, u64)>,
+    /// How much memory all generations of the process take, in bytes.
+    pub memory: u64,
     /// How long the parts took.
     pub took: Took,
 }
@@ -101,6 +117,7 @@ const EFFECTS: Duration = Duration::from_secs(2);
 
 enum Request {
     Patch,
+    Weigh(Box<dyn FnOnce(Weighed) + Send>),
     End,
 }
 
@@ -145,8 +162,13 @@ impl Patcher {
                 Err(why) => {
                     tell(Told::Unable(why));
                     // Whoever has asked meanwhile is not left waiting.
-                    while let Ok(Request::Patch) = received.recv() {
-                        tell(Told::Done(Outcome::Restart("the process cannot be patched".to_owned())));
+                    let reason = || "the process cannot be patched".to_owned();
+                    loop {
+                        match received.recv() {
+                            Ok(Request::Patch) => tell(Told::Done(Outcome::Restart(reason()))),
+                            Ok(Request::Weigh(answer)) => answer(Weighed::Restart(reason())),
+                            Ok(Request::End) | Err(_) => break,
+                        }
                     }
                 }
             }
@@ -159,6 +181,13 @@ impl Patcher {
     /// False if there is nobody any more who could.
     pub fn patch(&self) -> bool {
         self.requests.send(Request::Patch).is_ok()
+    }
+
+    /// Has what is on disk now compared with what the process runs, and nothing else; what would become of it is passed
+    /// to `answer`, which is dropped if there is nobody any more who could tell.
+    pub fn weigh(&self, answer: impl FnOnce(Weighed) + Send + 'static) {
+        // Whoever asks learns from the drop that nobody answers.
+        let _ = self.requests.send(Request::Weigh(Box::new(answer)));
     }
 }
 
@@ -181,6 +210,10 @@ fn serve(running: &mut Running, received: &Receiver<Request>, tell: &impl Fn(Tol
         };
         match request {
             Ok(Request::Patch) => {}
+            Ok(Request::Weigh(answer)) => {
+                answer(running.weigh());
+                continue;
+            }
             Err(RecvTimeoutError::Timeout) => {
                 look = None;
                 let (generation, effects) = running.effects();
@@ -191,7 +224,7 @@ fn serve(running: &mut Running, received: &Receiver<Request>, tell: &impl Fn(Tol
         }
         let mut answer = Answer { tell, outcome: Outcome::Restart("its patcher has failed".to_owned()) };
         answer.outcome = running.round().unwrap_or_else(|why| match why {
-            round::Why::Unseen => Outcome::Unseen,
+            round::Why::Unchanged | round::Why::Broken(_) => Outcome::Unseen,
             round::Why::Restart(reason) => Outcome::Restart(reason),
         });
         if let Outcome::Patched(_) = answer.outcome {

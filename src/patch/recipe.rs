@@ -16,8 +16,18 @@ use crate::go::{self, GoEnv};
 const OLDEST: u32 = 22;
 
 /// Flags of the go command, set in the environment, that a patch could not follow.
-const FOREIGN: [&str; 8] =
-    ["gcflags", "asmflags", "ldflags", "cover", "msan", "asan", "buildmode", "trimpath"];
+const FOREIGN: [&str; 10] = [
+    "gcflags",
+    "asmflags",
+    "ldflags",
+    "cover",
+    "msan",
+    "asan",
+    "buildmode",
+    "trimpath",
+    "toolexec",
+    "compiler",
+];
 
 /// How a service is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +62,13 @@ pub enum Unable {
     /// The environment says how to compile.
     #[error("GOFLAGS sets `-{0}`")]
     Flag(&'static str),
+    /// The race detector knows the memory of the executable and the heap, not that of a patch: it ends the process when
+    /// it wants to report what it has seen there.
+    #[error("the race detector cannot follow patches, and GOFLAGS sets `-race`")]
+    Race,
+    /// The compiler is told to try something.
+    #[error("GOEXPERIMENT is `{0}`")]
+    Experiments(String),
     /// The go command cannot be asked.
     #[error("{0}")]
     Asked(#[from] ExportError),
@@ -82,9 +99,8 @@ impl Recipe {
         flags.push(format!("-gcflags=all={NAMED}"));
         flags.extend(modules.iter().map(|module| format!("-gcflags={module}/...={NAMED} {NOT_INLINED}")));
         flags.push(format!("-overlay={}", overlay.display()));
-        let race = asked.flags.iter().any(|flag| flag == "-race" || flag == "-race=true");
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
-        let tools = Tools { dir: asked.tools, version: asked.version, race, threads };
+        let tools = Tools { dir: asked.tools, version: asked.version, threads };
         Ok(Recipe { tools, dir: dir.to_owned(), modules, flags, workspace: asked.workspace })
     }
 
@@ -96,6 +112,12 @@ impl Recipe {
         words.push(package);
         words
     }
+}
+
+/// Whether `flag` has races detected; a boolean as `strconv.ParseBool` takes it.
+fn is_race(flag: &str) -> bool {
+    let (name, value) = flag.trim_start_matches('-').split_once('=').unwrap_or((flag, "true"));
+    name.trim_start_matches('-') == "race" && ["1", "t", "T", "true", "TRUE", "True"].contains(&value)
 }
 
 fn check(asked: &GoEnv) -> Result<(), Unable> {
@@ -112,6 +134,12 @@ fn check(asked: &GoEnv) -> Result<(), Unable> {
     };
     if let Some(flag) = FOREIGN.iter().find(named) {
         return Err(Unable::Flag(flag));
+    }
+    if asked.flags.iter().any(|flag| is_race(flag)) {
+        return Err(Unable::Race);
+    }
+    if !asked.experiments.is_empty() {
+        return Err(Unable::Experiments(asked.experiments.clone()));
     }
     if !asked.cgo || !asked.has_compiler {
         return Err(Unable::NoCompiler);
@@ -139,7 +167,12 @@ mod tests {
             check(&asked).map_err(|unable| unable.to_string())
         };
         assert_eq!(told(&|_| {}), Ok(()));
-        assert_eq!(told(&|asked| asked.flags = vec!["-race".to_owned(), "-tags=x".to_owned()]), Ok(()));
+        assert_eq!(told(&|asked| asked.flags = vec!["-race=false".to_owned(), "-tags=x".to_owned()]), Ok(()));
+        for flag in ["-race", "--race", "-race=1"] {
+            assert!(
+                told(&|asked| asked.flags = vec![flag.to_owned()]).unwrap_err().contains("race detector")
+            );
+        }
         let flag = told(&|asked| asked.flags = vec!["-ldflags=-s".to_owned()]);
         assert_eq!(flag.unwrap_err(), "GOFLAGS sets `-ldflags`");
         assert!(told(&|asked| asked.version = "go1.21.3".to_owned()).unwrap_err().contains("too old"));

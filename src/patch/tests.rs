@@ -50,7 +50,7 @@ fn what_the_service_lacks_is_found_before_anything_is_loaded() {
     if !is_possible() {
         return;
     }
-    let toolchain = Toolchain::build(&[]);
+    let toolchain = Toolchain::build();
     let service = Service::start(&toolchain, "5");
     let dir = toolchain.fresh(1);
     let with = |text: &str, changed: &str| {
@@ -62,6 +62,7 @@ fn what_the_service_lacks_is_found_before_anything_is_loaded() {
             generation: 1,
             packages: &packages,
             changed: &changed,
+            bound: &[],
             run: &run,
         };
         link::link(&order, &service.loaded).unwrap_err()

@@ -2,6 +2,7 @@
 //! What cannot be shown to be safe restarts, and the reason says which symbol is in the way. Pure.
 
 mod closures;
+pub mod contracts;
 mod once;
 mod reason;
 
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mangle::package_of;
 use super::outline::{Function, Outline};
+use contracts::Former;
 pub use once::initialises;
 pub use reason::{Reason, short as shown};
 
@@ -20,6 +22,7 @@ pub struct Running {
     /// Types, variables and dictionaries of everything that was loaded, also of what is no longer in the sources, by
     /// package: two may describe types of one name that are not the same.
     ever: BTreeMap<String, Ever>,
+    former: Former,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +38,17 @@ pub trait Contents {
     fn has(&self, symbol: &str) -> bool;
     /// Whether the package is there.
     fn has_package(&self, path: &str) -> bool;
+    /// Whether a package that is not the user's own imports it.
+    fn is_imported_elsewhere(&self, path: &str) -> bool;
+}
+
+/// What was found out about a change beside what outlines tell.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Functions that do not run again and need not, although they are others.
+    pub accepted: BTreeSet<String>,
+    /// Functions that do more with their parameters than before, as far as is known.
+    pub unlike: BTreeSet<String>,
 }
 
 /// What is to be done about a change.
@@ -68,6 +82,13 @@ impl Running {
     /// Takes in that `packages` were loaded and switched to.
     pub fn loaded(&mut self, packages: BTreeMap<String, Outline>) {
         for (path, outline) in packages {
+            let before = self.now.get(&path);
+            for (name, function) in before.into_iter().flat_map(|before| &before.functions) {
+                let is_same = outline.functions.get(name).is_some_and(|new| new.digest == function.digest);
+                if let Some(before) = before.filter(|_| !is_same) {
+                    self.former.replace(name, before);
+                }
+            }
             let ever = self.ever.entry(path.clone()).or_default();
             ever.types.extend(outline.types.clone());
             ever.variables.extend(outline.variables.keys().cloned());
@@ -77,47 +98,94 @@ impl Running {
     }
 
     /// What to do about `fresh`, packages that were compiled again, in a process that holds `contents`.
-    /// The functions `accepted` need not run again although they are others.
     pub fn decide(
         &self,
         fresh: &BTreeMap<String, Outline>,
         contents: &dyn Contents,
-        accepted: &BTreeSet<String>,
+        known: &Known,
     ) -> Verdict {
-        self.change(fresh, contents, accepted).map_or_else(Verdict::Restart, |change| {
+        self.change(fresh, contents, known).map_or_else(Verdict::Restart, |change| {
             // What only new code calls is as good as not written yet.
             if change.switched.is_empty() { Verdict::Nothing } else { Verdict::Patch(change) }
         })
+    }
+
+    /// The functions of `change`, for which the packages are to be `fresh`, that bodies which may still run call
+    /// directly: those must not do more with their parameters than before.
+    pub fn relied_on(&self, change: &Change, fresh: &BTreeMap<String, Outline>) -> BTreeSet<String> {
+        let mut replaced = Former::default();
+        for (path, new) in fresh {
+            let Some(old) = self.now.get(path) else { continue };
+            let differs = |name: &&String| {
+                let digests =
+                    [old, new].map(|outline| outline.functions.get(*name).map(|function| function.digest));
+                digests[0].is_some() && digests[0] != digests[1]
+            };
+            let changed = old.functions.keys().filter(differs);
+            changed.for_each(|name| replaced.replace(name, old));
+        }
+        &self.former.called(change) | &replaced.called(change)
     }
 
     fn change(
         &self,
         fresh: &BTreeMap<String, Outline>,
         contents: &dyn Contents,
-        accepted: &BTreeSet<String>,
+        known: &Known,
     ) -> Result<Change, Reason> {
         for (path, new) in fresh {
             let old = self.now.get(path).ok_or_else(|| Reason::Package(path.clone()))?;
             if let Some(path) = new.imports.keys().find(|path| !contents.has_package(path)) {
                 return Err(Reason::Import(path.clone()));
             }
-            check_data(&self.ever[path], old, new, contents)?;
+            let ever = &self.ever[path];
+            check_data(ever, old, new, contents)?;
+            let has_type = |name: &str| contents.has(&format!("type:{name}"));
+            if let Some(name) = self.check_new(&new.types, &ever.types, |ever| &ever.types, has_type) {
+                return Err(Reason::Type(name));
+            }
+            let has = |name: &str| contents.has(name);
+            if let Some(name) =
+                self.check_new(&new.dictionaries, &ever.dictionaries, |ever| &ever.dictionaries, has)
+            {
+                return Err(Reason::Dictionary(name));
+            }
         }
         let after = self.after(fresh);
+        for path in fresh.keys() {
+            let old = &self.now[path];
+            if let Some(name) = self.removed_type(old, &after).or_else(|| renumbered(old, &fresh[path])) {
+                return Err(Reason::TypeGone(name));
+            }
+            let is_imported = |path: &String| {
+                after.iter().any(|outline| outline.imports.contains_key(path))
+                    || contents.is_imported_elsewhere(path)
+            };
+            if let Some(import) = old.imports.keys().find(|import| !is_imported(import)) {
+                return Err(Reason::ImportGone(import.clone()));
+            }
+        }
         let once = once::run_once(&after);
         let mut change = Change::default();
         for (path, new) in fresh {
             let old = &self.now[path];
             closures::check(old, new)?;
             check_removed(&self.now, old, new)?;
-            for (name, function) in new.functions.iter().filter(|(name, _)| !accepted.contains(*name)) {
+            for (name, function) in new.functions.iter().filter(|(name, _)| !known.accepted.contains(*name)) {
                 match old.functions.get(name) {
                     Some(before) if does_the_same(name, before, function) => {}
                     Some(before) => {
                         if let Some(by) = once.get(name) {
                             return Err(Reason::RunsOnce { function: name.clone(), by: by.clone() });
                         }
-                        if is_switched(name, [before, function], [old, new])? {
+                        let is_switched = is_switched(name, [before, function], [old, new], &self.former)?;
+                        if !is_switched && !is_part_of_another(name) && self.is_kept(name, new) {
+                            return Err(Reason::Removed(name.clone()));
+                        }
+                        if is_switched && known.unlike.contains(name) && self.is_kept(name, new) {
+                            return Err(Reason::Contract(name.clone()));
+                        }
+                        if is_switched && !known.unlike.contains(name) {
                             change.switched.insert(name.clone());
                         } else {
                             change.bound.insert(name.clone());
@@ -127,7 +195,7 @@ impl Running {
                         return Err(Reason::RunsOnce { function: name.clone(), by: name.clone() });
                     }
                     // Another package has brought the same.
-                    None if function.is_shared && contents.has(name) && self.is_current(name) => {}
+                    None if function.is_shared && contents.has(name) && self.is_current(name, function) => {}
                     // What was there before under this name may still be called.
                     None if contents.has(name) && !is_part_of_another(name) => {
                         return Err(Reason::Returns(name.clone()));
@@ -145,8 +213,8 @@ impl Running {
                 if let Some(by) = once.get(&name) {
                     return Err(Reason::RunsOnce { function: name, by: by.clone() });
                 }
-                let kept = closures::belongs_to_its_frame(&name);
-                if kept {
+                // What the linker has left out nobody runs.
+                if closures::belongs_to_its_frame(&name) || !contents.has(&name) {
                     change.bound.insert(name)
                 } else {
                     change.switched.insert(name)
@@ -161,12 +229,63 @@ impl Running {
         kept.chain(fresh.values()).collect()
     }
 
-    /// Whether what the process has of this name is what the sources say: it is nobody's own code, or another package
-    /// holds it as well, as each does that uses a function with type parameters.
-    fn is_current(&self, name: &str) -> bool {
-        package_of(name).is_none_or(|path| !self.now.contains_key(&path))
-            || self.now.values().any(|outline| outline.functions.contains_key(name))
+    /// Whether anybody may have kept the function `name`, or call it through an interface.
+    fn is_kept(&self, name: &str, new: &Outline) -> bool {
+        let keeps = |outline: &Outline| {
+            let mut functions = outline.functions.values();
+            let by_data = outline.taken.contains(name) || outline.methods.contains(name);
+            by_data || functions.any(|function| function.mentions.contains(name))
+        };
+        keeps(new) || self.now.values().any(keeps)
     }
+
+    /// Whether what the process has of this name is `function`: it is nobody's own code, or other packages hold the same,
+    /// as each does that uses a function with type parameters.
+    fn is_current(&self, name: &str, function: &Function) -> bool {
+        let mut others = self.now.values().filter_map(|outline| outline.functions.get(name)).peekable();
+        let is_foreign = package_of(name).is_none_or(|path| !self.now.contains_key(&path));
+        if others.peek().is_none() { is_foreign } else { others.all(|other| other.digest == function.digest) }
+    }
+
+    /// Whether types and the like that a package has come to describe are what other packages have said of them, as far
+    /// as they have; what they are called says `kind`.
+    fn check_new(
+        &self,
+        new: &BTreeMap<String, u64>,
+        own: &BTreeMap<String, u64>,
+        of: impl Fn(&Ever) -> &BTreeMap<String, u64>,
+        is_there: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        let differs = |(name, digest): &(&String, &u64)| {
+            let mut others = self.ever.values().filter_map(|ever| of(ever).get(*name)).peekable();
+            if others.peek().is_some() {
+                return !others.any(|other| other == *digest);
+            }
+            // An instance of what is the user's own, of which nobody says what it was.
+            let is_own = package_of(name).is_some_and(|path| self.now.contains_key(&path));
+            is_own && name.contains('[') && is_there(name)
+        };
+        let mut added = new.iter().filter(|(name, _)| !own.contains_key(*name));
+        added.find(differs).map(|(name, _)| name.clone())
+    }
+
+    /// A type with a name of the user's that is in none of the packages any more.
+    fn removed_type(&self, old: &Outline, after: &[&Outline]) -> Option<String> {
+        let is_own = |name: &&String| {
+            !name.contains(['[', '*', '(', ' ', '{'])
+                && package_of(name).is_some_and(|path| self.now.contains_key(&path))
+        };
+        let mut named = old.types.keys().filter(is_own);
+        named.find(|name| !after.iter().any(|outline| outline.types.contains_key(*name))).cloned()
+    }
+}
+
+/// A type inside of a function whose number may have been another's: those are given in the order of the text.
+fn renumbered(old: &Outline, new: &Outline) -> Option<String> {
+    let number = |name: &str| name.rsplit_once('·').and_then(|(_, number)| number.parse::<u32>().ok());
+    let last = old.types.keys().filter_map(|name| number(name)).max()?;
+    let mut added = new.types.keys().filter(|name| !old.types.contains_key(*name));
+    added.find(|name| number(name).is_some_and(|number| number <= last)).cloned()
 }
 
 /// Whether types and variables are what they were in `old`, and ever.
@@ -188,7 +307,10 @@ fn check_data(ever: &Ever, old: &Outline, new: &Outline, contents: &dyn Contents
             Some(before) if before.digest != variable.digest => {
                 return Err(Reason::VariableValue(name.clone()));
             }
-            None if ever.variables.contains(name) => return Err(Reason::Returns(name.clone())),
+            // It may also have been a function.
+            None if ever.variables.contains(name) || contents.has(name) => {
+                return Err(Reason::Returns(name.clone()));
+            }
             _ => {}
         }
     }
@@ -239,6 +361,7 @@ fn is_switched(
     name: &str,
     [before, after]: [&Function; 2],
     [old, new]: [&Outline; 2],
+    former: &Former,
 ) -> Result<bool, Reason> {
     if closures::belongs_to_its_frame(name) {
         return Ok(false);
@@ -246,10 +369,13 @@ fn is_switched(
     let (Some(was), Some(is)) = (&before.signature, &after.signature) else {
         return Err(Reason::UnknownSignature(name.to_owned()));
     };
-    if closures::parent(name).is_some() {
+    if let Some(maker) = closures::parent(name) {
         let captures = closures::captures_the_same(name, before, after, old, new);
         if captures && was == is {
-            return Ok(true);
+            // Where its maker has another body, the variables that it captures may have another place.
+            let digests = [old, new].map(|outline| outline.functions.get(maker).map(|maker| maker.digest));
+            let stays = former.has(maker) || digests[0] != digests[1];
+            return Ok(!(stays && closures::is_short_lived(before, after)));
         }
         return closures::is_short_lived(before, after).then_some(false).ok_or_else(|| {
             if captures {
@@ -276,6 +402,9 @@ fn is_of_type(name: &str) -> bool {
 fn check_removed(now: &BTreeMap<String, Outline>, old: &Outline, new: &Outline) -> Result<(), Reason> {
     let removed = old.functions.keys().filter(|name| !new.functions.contains_key(*name));
     for name in removed.filter(|name| !is_part_of_another(name) && !is_of_type(name)) {
+        if once::is_root(name) {
+            return Err(Reason::RunsOnce { function: name.clone(), by: name.clone() });
+        }
         let is_taken = |outline: &Outline| {
             outline.taken.contains(name)
                 || outline.methods.contains(name)

@@ -9,9 +9,10 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::Sender;
 
 use super::ahead::Begun;
+use super::preview::{self, Reply, Standing};
 use super::protocol::Input;
 use crate::config::Service;
-use crate::patch::patcher::{Baselines, Patcher, Process, Told};
+use crate::patch::patcher::{Baselines, Patcher, Process, Told, Weighed};
 use crate::patch::recipe::{Recipe, Unable};
 use crate::record::{Event, Level, Tell};
 
@@ -151,6 +152,29 @@ impl Patches {
     /// Has the save applied to the process; false if there is none that can be patched.
     pub fn patch(&self) -> bool {
         self.patcher.as_ref().is_some_and(|(_, patcher)| patcher.patch())
+    }
+
+    /// Finds out what a save of all that is on disk would lead to, and tells it; says nothing of a service that takes no
+    /// patches by its settings.
+    pub fn weigh(&self, service: &Service, standing: Standing, reply: Reply) {
+        if service.patch.is_none() {
+            return;
+        }
+        let name = service.name.to_string();
+        let (pid, barred) = match standing {
+            Standing::Idle(why) => return reply.send(preview::idle(name, why)),
+            Standing::Running { pid, barred } => (pid, barred),
+        };
+        match self.patcher.as_ref().filter(|(patched, _)| *patched == pid) {
+            Some((_, patcher)) => {
+                patcher.weigh(move |weighed| reply.send(preview::preview(name, pid, barred, weighed)));
+            }
+            None => {
+                let why = if self.is_patchable() { "is not ready yet" } else { "cannot be patched" };
+                let weighed = Weighed::Restart(format!("PID {pid} {why}, so whatever differs restarts it"));
+                reply.send(preview::preview(name, pid, None, weighed));
+            }
+        }
     }
 
     /// Nothing is left of the process `pid`.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hotwatch_platform::process::Exit;
 
+use super::preview::{Reply, Standing};
 use crate::change::Digest;
 use crate::config;
 use crate::go::build::Made;
@@ -86,6 +87,8 @@ pub enum Input {
     Gone { pid: i32 },
     /// The user asks for something.
     Ask(Ask),
+    /// The user asks what a save of all that is on disk would lead to.
+    Weigh(Reply),
     /// Stop for good.
     Stop,
     /// Stop at once.
@@ -139,6 +142,8 @@ pub enum Effect {
     Build,
     /// Apply the save to the process; reported as [`Input::Patched`].
     Patch,
+    /// Find out what a save of all that is on disk would lead to, and tell it.
+    Weigh(Standing, Reply),
     /// End the running build; its end is reported as [`Input::Built`].
     CancelBuild,
     /// Start a process; reported as [`Input::Started`] or [`Input::NotStarted`].

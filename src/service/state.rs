@@ -154,6 +154,8 @@ pub struct Machine {
     settings: Option<Instant>,
     /// Whether saves can be applied to the process.
     takes_patches: bool,
+    /// Why a save could not be applied to the process, which is to be replaced since.
+    parted: Option<String>,
     /// Whether the process runs code that is newer than the binary.
     is_patched: bool,
     /// Whether a user has asked for a binary.
@@ -204,6 +206,7 @@ impl Machine {
             settled: true,
             must_restart: false,
             takes_patches: false,
+            parted: None,
             is_patched: false,
             wants_binary: false,
             settings: None,
@@ -280,6 +283,7 @@ impl Machine {
             Input::Idle { pid } => self.idle(now, pid),
             Input::Gone { pid } => self.gone(pid),
             Input::Ask(ask) => self.asked(now, ask),
+            Input::Weigh(reply) => self.effects.push(Effect::Weigh(self.standing(), reply)),
             Input::Stop => self.stop(now, false),
             Input::Kill => self.stop(now, true),
             Input::Tick => self.tick(now),

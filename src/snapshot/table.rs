@@ -4,13 +4,13 @@ use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Reload, Service, State};
+use super::{Reload, Service, State, patches};
 use crate::log::duration;
 
 /// A cell and its colour.
 type Cell = (String, Style);
 
-/// The services as a table. Lines are cut after `width` characters, if it is given.
+/// The services as a table, and below it what those that are patched carry with them. Lines are cut after `width` characters, if it is given.
 pub fn services(services: &[Service], now: SystemTime, colored: bool, width: Option<usize>) -> String {
     let head = ["SERVICE", "STATE", "PID", "PORT", "UPTIME", "RESTARTS", "BUILD", "RSS", "CPU", ""];
     let plain = |text: String| (text, Style::new());
@@ -32,7 +32,12 @@ pub fn services(services: &[Service], now: SystemTime, colored: bool, width: Opt
             failure,
         ]
     };
-    lay_out(&head, services.iter().map(row).collect(), colored, width)
+    let mut text = lay_out(&head, services.iter().map(row).collect(), colored, width);
+    for line in services.iter().flat_map(patches::lines) {
+        text.extend(line.chars().take(width.unwrap_or(usize::MAX)));
+        text.push('\n');
+    }
+    text
 }
 
 /// Reloads as a table, oldest first.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::{Failure, Rung, Split};
+use crate::record::{Failure, PatchSplit, Rung, Split};
 use std::time::{Duration, UNIX_EPOCH};
 
 fn at(ms: u64) -> SystemTime {
@@ -179,4 +179,45 @@ fn services_that_leave_are_forgotten_and_those_that_stay_are_not() {
     assert_eq!(snapshot.names().collect::<Vec<_>>(), ["new", "api"]);
     let service = &snapshot.services[1];
     assert_eq!((service.pid, service.port), (Some(7), Some(81)));
+}
+
+fn patched(generation: u32, functions: &[&str], stale_goroutines: u64) -> Event {
+    let functions = functions.iter().map(|&name| name.to_owned()).collect();
+    let memory_bytes = 56_000 * u64::from(generation);
+    let split = PatchSplit::default();
+    Event::Patched {
+        pid: 7,
+        generation,
+        functions,
+        link: "direct",
+        stale_goroutines,
+        memory_bytes,
+        ms: 9,
+        split,
+    }
+}
+
+#[test]
+fn patches_are_summed_up_until_the_process_is_another() {
+    let twice = [started(), vec![patched(1, &["f"], 0), patched(2, &["f", "(*T).g"], 2)]].concat();
+    let snapshot = after(twice.clone());
+    let service = &snapshot.services[0];
+    assert_eq!((service.generations, service.patched, service.patch_bytes), (2, 3, 112_000));
+    let text = services(&snapshot.services, at(0), false, None);
+    let expected = "\
+api is patched: 2 generations, 3 functions, 112 KB (newest: `f` and `(*T).g`); 2 goroutines were still in older versions when the newest came
+  `hotwatch restart api`, or the key `r`, gives it a fresh start
+";
+    assert!(text.ends_with(expected), "{text}");
+    for width in [0, 10, 60] {
+        let cut = services(&snapshot.services, at(0), false, Some(width));
+        assert!(cut.lines().all(|line| line.chars().count() <= width), "{cut}");
+    }
+    for end in [Event::Stopped { pid: 7 }, Event::Started { pid: 8 }] {
+        let snapshot = after([twice.clone(), vec![end]].concat());
+        let service = &snapshot.services[0];
+        assert_eq!((service.generations, service.patched, service.patch_bytes), (0, 0, 0));
+        assert!(service.newest.is_empty() && service.stale_goroutines == 0);
+        assert!(!services(&snapshot.services, at(0), false, None).contains("patched"));
+    }
 }

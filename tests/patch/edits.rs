@@ -13,6 +13,8 @@ pub struct Edit {
     pub path: &'static str,
     /// How it reaches the process.
     pub expected: Expected,
+    /// What is saved at the same time: a file, and what changes in it.
+    pub also: Option<(&'static str, &'static [(&'static str, &'static str)])>,
 }
 
 /// How a save has to reach the process.
@@ -33,15 +35,15 @@ const fn main(
     expected: Expected,
     change: &'static [(&'static str, &'static str)],
 ) -> Edit {
-    Edit { file: "main.go", change, path, expected }
+    Edit { file: "main.go", change, path, expected, also: None }
 }
 
 const fn price(expected: Expected, change: &'static [(&'static str, &'static str)]) -> Edit {
-    Edit { file: "price/price.go", change, path: "/prices", expected }
+    Edit { file: "price/price.go", change, path: "/prices", expected, also: None }
 }
 
 const fn new(file: &'static str, expected: Expected, text: &'static [(&'static str, &'static str)]) -> Edit {
-    Edit { file, change: text, path: "/hello", expected }
+    Edit { file, change: text, path: "/hello", expected, also: None }
 }
 
 /// One rule after the other, on both sides of its border.
@@ -230,6 +232,24 @@ pub const EDITS: &[Edit] = &[
             ("turn*numbers[i] > turn*numbers[j]", "turn*numbers[i] < more*numbers[j]"),
         ],
     ),
+    // Two that somebody may have kept: the second may be what was the third.
+    main(
+        "/acted",
+        Restarted("`init` has run already"),
+        &[
+            (
+                "func shout(n int)",
+                "func made() (one, two func() string) {\n\tone = func() string { return \"1\" }\n\ttwo = func() string { return \"2\" }\n\treturn one, two\n}\n\nvar firsts, seconds = made()\n\nfunc shout(n int)",
+            ),
+            ("actions[\"shout\"](3), \" \"", "actions[\"shout\"](3), firsts(), seconds()"),
+        ],
+    ),
+    main(
+        "/acted",
+        Restarted("closures in `made` came, went or moved"),
+        &[("return \"1\"", "return \"one\""), ("return \"2\"", "return \"two\"")],
+    ),
+    main("/acted", Patched, &[("return \"two\"", "return \"2nd\"")]),
     // What is gone, and what the process does not contain.
     main(
         "/acted",
@@ -258,11 +278,26 @@ pub const EDITS: &[Edit] = &[
         change: &[("type Tag struct{ Cents int }", "type Tag struct{ Cents, Tax int }")],
         path: "/prices",
         expected: Restarted("type `"),
+        also: None,
     },
 ];
 
 /// Files that come and go, and files that are embedded.
 pub const FILES: &[Edit] = &[
+    // What the linker is told, and what a constraint leaves out from now on.
+    main(
+        "/crash",
+        Restarted("`main.go` changed"),
+        &[("package main\n", "//go:debug panicnil=1\npackage main\n")],
+    ),
+    new("late.go", Restarted("has run already"), &[("", "package main\n\nfunc init() { limit = 9 }\n")]),
+    Edit {
+        file: "late.go",
+        change: &[("package main", "//go:build !linux\n\npackage main")],
+        path: "/numbers",
+        expected: Restarted("has run already"),
+        also: None,
+    },
     main(
         "/paged",
         Patched,
@@ -271,7 +306,13 @@ pub const FILES: &[Edit] = &[
     // A file of functions that nobody calls yet, and their first call.
     new("extra.go", Nothing, &[("", "package main\n\nfunc extra() string { return \"extra\" }\n")]),
     main("/hello", Patched, &[("\"hello %s %s\", label(3)", "\"hello %s %s\", extra()")]),
-    Edit { file: "extra.go", change: &[("\"extra\"", "\"more\"")], path: "/hello", expected: Patched },
+    Edit {
+        file: "extra.go",
+        change: &[("\"extra\"", "\"more\"")],
+        path: "/hello",
+        expected: Patched,
+        also: None,
+    },
     // Files that are for other systems, by their constraint and by their name.
     new(
         "extra_other.go",
@@ -290,6 +331,7 @@ pub const FILES: &[Edit] = &[
         change: &[("package main\n\nfunc extra() string { return \"more\" }\n", "")],
         path: "/hello",
         expected: Nothing,
+        also: None,
     },
     // What is embedded is what a variable begins with.
     Edit {
@@ -297,6 +339,7 @@ pub const FILES: &[Edit] = &[
         change: &[("first come", "first served")],
         path: "/paged",
         expected: Restarted("variable `motto` begins with another value"),
+        also: None,
     },
     new("pages/two.html", Restarted("variable `pages` begins with another value"), &[("", "<p>two</p>\n")]),
     main("/paged", Patched, &[("ReadFile(\"pages/one.html\")", "ReadFile(\"pages/two.html\")")]),
@@ -323,16 +366,13 @@ pub const INITIAL: &[Edit] = &[
         ],
     ),
     main("/kinds", Patched, &[("kind(errSpare)", "kind(fmt.Errorf(\"%w!\", errSpare))")]),
-    // One that reads another, which comes later, and both what was there; in a group with them.
+    // In a group, from what was there.
     main(
         "/numbers",
         Patched,
         &[
-            (
-                "\tlimit   = 3\n",
-                "\tfirst = second + limit\n\tlimit   = 3\n\tsecond, third = taxed(limit), 1\n",
-            ),
-            ("sum(1, 2, 3), pick", "sum(1, 2, 3), first, second, third, pick"),
+            ("\tlimit   = 3\n", "\tfirst = errors.New(\"one\")\n\tlimit   = 3\n"),
+            ("sum(1, 2, 3), pick", "sum(1, 2, 3), first, pick"),
         ],
     ),
     main(
@@ -360,10 +400,38 @@ pub const INITIAL: &[Edit] = &[
         &[
             ("\"%d for %s\", n", "\"%d for %s%d\", n"),
             ("round(n*Default.Cents))", "round(n*Default.Cents), len(known))"),
-            ("func round(", "var known = map[int]string{1: fmt.Sprint(1)}\n\nfunc round("),
+            ("func round(", "var known = map[int]string{1: \"one\"}\n\nfunc round("),
         ],
     ),
     price(Patched, &[("\"%d for %s%d\", n", "\"%d for %s, %d\", n")]),
+    // One that comes to the user's own code, those of which one needs another, and several in one declaration.
+    main(
+        "/numbers",
+        Restarted("`init` has run already"),
+        &[
+            ("const rate = 7", "var taxes = taxed(2)\n\nconst rate = 7"),
+            ("first, pick", "first, taxes, pick"),
+        ],
+    ),
+    main(
+        "/numbers",
+        Restarted("`init` has run already"),
+        &[
+            (
+                "const rate = 7",
+                "var early = late + fmt.Sprint(1)\n\nvar late = fmt.Sprint(2)\n\nconst rate = 7",
+            ),
+            ("first, taxes, pick", "first, early, pick"),
+        ],
+    ),
+    main(
+        "/numbers",
+        Restarted("`init` has run already"),
+        &[
+            ("const rate = 7", "var left, right = right + \"1\", fmt.Sprint(2)\n\nconst rate = 7"),
+            ("first, early, pick", "first, left, pick"),
+        ],
+    ),
     // What cannot be told from the rest of the initialisation.
     main(
         "/where",
@@ -380,9 +448,9 @@ pub const INITIAL: &[Edit] = &[
         "/numbers",
         Restarted("`init` has run already"),
         &[
-            ("const rate = 7", "var fourth = taxed(4)\n\nconst rate = 7"),
-            ("second, third = taxed(limit), 1", "second, third = taxed(limit + 1), 1"),
-            ("first, second", "first, fourth, second"),
+            ("const rate = 7", "var fourth = fmt.Sprint(4)\n\nconst rate = 7"),
+            ("errors.New(\"one\")", "errors.New(\"once\")"),
+            ("first, left, pick", "first, fourth, pick"),
         ],
     ),
 ];
@@ -439,6 +507,183 @@ pub const LACKING: &[Edit] = &[
         "/globals",
         Patched,
         &[("fmt.Fprint(w, pattern, expvar", "fmt.Fprint(w, \"pattern \", pattern, expvar")],
+    ),
+];
+
+const fn more(
+    path: &'static str,
+    expected: Expected,
+    change: &'static [(&'static str, &'static str)],
+) -> Edit {
+    Edit { file: "more.go", change, path, expected, also: None }
+}
+
+/// More ways in which code is entered, and what programs know of their own code.
+pub const MORE: &[Edit] = &[
+    // Names in other alphabets, names that hide others, and methods that only interfaces call.
+    more("/unicoded", Patched, &[("bool { return int(z) > n }", "bool { return int(z) < n }")]),
+    more("/unicoded", Patched, &[("\"größer \", g.größer(2)", "\"GRÖSSER \", g.größer(9)")]),
+    more("/shadowed", Patched, &[("\"inner \", len(\"abc\")", "\"within \", len(\"abc\") + 1")]),
+    more("/shadowed", Patched, &[("\"described \" + text", "\"told \" + text")]),
+    // Values of methods that were made when the process started.
+    more("/values", Patched, &[("\"server of \" + of", "\"a server of \" + of")]),
+    more("/values", Patched, &[("\"a server of \" + of", "\"one more of \" + of + label(len(of)-3)")]),
+    // Labels for profiles, positions in logs, in panics and in files that were generated.
+    more("/labelled", Patched, &[("\"for\", \"labelled\"", "\"for\", \"patched\"")]),
+    more("/labelled", Patched, &[("\"label \", value", "\"label is \", value")]),
+    more("/shortly", Patched, &[("short.Print(\"shortly\")", "short.Print(\"briefly\")")]),
+    more(
+        "/panicky",
+        Patched,
+        &[("{ panic(how) }", "{\n\t// Three lines further down.\n\n\tpanic(how + \"!\")\n}")],
+    ),
+    Edit {
+        file: "parsed.go",
+        change: &[("\"parsed at %s:%d\"", "\"is parsed at %s:%d\"")],
+        path: "/parsed",
+        expected: Patched,
+        also: None,
+    },
+    Edit {
+        file: "parsed.go",
+        change: &[("//line grammar.y:70", "//line grammar.y:170"), ("\"is parsed at", "\"was parsed at")],
+        path: "/parsed",
+        expected: Patched,
+        also: None,
+    },
+    // Named results that a deferred closure changes, and methods of embedded types.
+    more("/results", Patched, &[("\"failed: \" + err.Error()", "\"has failed: \" + err.Error()")]),
+    more(
+        "/results",
+        Patched,
+        &[("err = errors.New(\"too much\")", "err = errors.New(fmt.Sprint(n, \" is too much\"))")],
+    ),
+    main("/promoted", Patched, &[("{ return s.side * s.side }", "{ return s.side * s.side * 2 }")]),
+    more("/promoted", Patched, &[("b.name, \" of \"", "b.name, \" has \"")]),
+    // A type that becomes an interface only while the program runs.
+    more("/compared", Patched, &[("any(zahl(2)) == any(zahl(2)), ok", "any(zahl(2)) == any(zahl(3)), ok")]),
+    more(
+        "/compared",
+        Patched,
+        &[
+            ("\"two\": \"two\"}", "\"two\": \"two\", 3: \"three\"}"),
+            ("keys[any(zahl(1))]", "keys[any(zahl(1))], keys[3]"),
+        ],
+    ),
+    more("/listed", Patched, &[("\"list of %d\", len(l.items)", "\"list with %d\", len(l.items)")]),
+    more("/listed", Patched, &[("l.items = append(l.items, item)", "l.items = append(l.items, item, item)")]),
+    more(
+        "/listed",
+        Patched,
+        &[("words.add(\"a\").text()", "words.add(\"a\").text(), (&list[float64]{}).add(1.5).text()")],
+    ),
+    more(
+        "/stored",
+        Patched,
+        &[("level.Store(\"high\")", "level.Store(\"low\")"), ("time.Kitchen", "time.DateOnly")],
+    ),
+    // A signature whose callers are in two packages, saved together; then what is behind it.
+    Edit {
+        file: "price/price.go",
+        change: &[(
+            "func Sum(one, other int) string { return round(one + other) }",
+            "func Sum(all ...int) (text string) {\n\tfor _, one := range all {\n\t\ttext += round(one) + \" \"\n\t}\n\treturn text\n}\n\n// Pair is what a pair comes to.\nfunc Pair() string { return Sum(3, 4) }",
+        )],
+        path: "/total",
+        expected: Patched,
+        also: Some(("more.go", &[("price.Sum(1, 2)", "price.Sum(1, 2, 3), price.Pair()")])),
+    },
+    price(Patched, &[("text += round(one) + \" \"", "text += round(one) + \", \"")]),
+    more("/total", Patched, &[("price.Sum(1, 2, 3)", "price.Sum(4)")]),
+    // Two packages at once, of which neither knows the other's change.
+    Edit {
+        file: "price/price.go",
+        change: &[("{ return Sum(3, 4) }", "{ return Sum(5, 6) }")],
+        path: "/total",
+        expected: Patched,
+        also: Some(("more.go", &[("\"total \"", "\"in total \"")])),
+    },
+    // A parameter more, while the only caller is in the other package and does not compile without.
+    Edit {
+        file: "price/price.go",
+        change: &[(
+            "func Pair() string { return Sum(5, 6) }",
+            "func Pair(one int) string { return Sum(one, 6) }",
+        )],
+        path: "/total",
+        expected: Patched,
+        also: Some(("more.go", &[("price.Pair()", "price.Pair(8)")])),
+    },
+    // Something in its frame only: arguments of `defer` and `go`, and the bodies of loops over functions.
+    main("/cleaned", Patched, &[("defer closing(w, \"end\")", "defer closing(w, fmt.Sprint(\"end\", 1))")]),
+    // What a function keeps of what it is passed: a caller that is still running has it in its frame.
+    more(
+        "/keeping",
+        Patched,
+        &[(
+            "func step(c *cell) { c.n++ }",
+            "func step(c *cell) {\n\tcells.Lock()\n\tdefer cells.Unlock()\n\tif kept = append(kept, c); len(kept) > 9 {\n\t\tkept = kept[1:]\n\t}\n}",
+        )],
+    ),
+    more(
+        "/keeping",
+        Patched,
+        &[("func (s *server) step(c *cell) { c.n += 2 }", "func (s *server) step(c *cell) { c.n += 3 }")],
+    ),
+    more(
+        "/keeping",
+        Restarted("`(*server).step` keeps, writes or calls another parameter than before"),
+        &[("func (s *server) step(c *cell) { c.n += 3 }", "func (s *server) step(c *cell) { step(c) }")],
+    ),
+    // A type gets a method, and an interface one more.
+    more(
+        "/listed",
+        Restarted("type `*main.list["),
+        &[
+            (
+                "func (l *list[T]) text()",
+                "func (l *list[T]) size() int { return len(l.items) }\n\nfunc (l *list[T]) text()",
+            ),
+            ("numbers.add(1).add(2).text()", "numbers.add(1).add(2).size()"),
+        ],
+    ),
+    more(
+        "/unicoded",
+        Restarted("type `*main.zahl`"),
+        &[
+            ("{ größer(n int) bool }", "{ größer(n int) bool; kleiner(n int) bool }"),
+            ("type box struct", "func (z zahl) kleiner(n int) bool { return int(z) < n }\n\ntype box struct"),
+        ],
+    ),
+];
+
+/// Loops over functions, which Go has from 1.23 on.
+pub const OVER: &[Edit] = &[
+    Edit {
+        file: "over.go",
+        change: &[("\"over \", i", "\"done \", i")],
+        path: "/over",
+        expected: Patched,
+        also: None,
+    },
+    Edit {
+        file: "over.go",
+        change: &[("\" deferred \", i", "\" later \", i+1")],
+        path: "/over",
+        expected: Patched,
+        also: None,
+    },
+    Edit {
+        file: "over.go",
+        change: &[("if i == 2", "if i == 1")],
+        path: "/over",
+        expected: Patched,
+        also: None,
+    },
+    main(
+        "/over",
+        Patched,
+        &[("for i := 0; i < 3; i++ {\n\t\tif !yield(i)", "for i := 0; i < 3; i++ {\n\t\tif !yield(i * 2)")],
     ),
 ];
 

@@ -14,6 +14,10 @@ impl Supervisor {
     pub(super) fn control(&mut self, command: Command) {
         match command {
             Command::Ask(ask, names) => self.ask(ask, &names),
+            Command::Weigh(names, reply) => {
+                let asked = self.services.iter().filter(|service| names.contains(service.name()));
+                asked.for_each(|service| service.send(Input::Weigh(reply.clone())));
+            }
             Command::Pause => {
                 self.saves.pause();
                 self.tell.fact(None, Fact::Paused);

@@ -16,7 +16,7 @@ use crate::log::json::Json;
 use crate::log::terminal::Terminal;
 use crate::name::Name;
 use crate::record::{Event, Record};
-use crate::service::Ask;
+use crate::service::{Ask, Preview, Reply};
 use crate::snapshot::{Reload, Service};
 
 /// A client says what it wants within this time.
@@ -74,6 +74,17 @@ impl Client<'_> {
                 let services = services.iter().map(ToString::to_string).collect();
                 let project = self.shared.project.display().to_string();
                 self.say(&Answer::Timeline { project, services, reloads })?;
+                self.say(&Answer::End { ok: true })
+            }
+            Verb::Weigh => {
+                let (reply, received) = Reply::new();
+                (self.shared.command)(Command::Weigh(services.clone(), reply));
+                let mut previews: Vec<Preview> = received.iter().collect();
+                let place =
+                    |preview: &Preview| services.iter().position(|name| name.as_str() == preview.service);
+                previews.sort_by_key(place);
+                let paused = self.shared.hub.look(|snapshot| snapshot.paused);
+                self.say(&Answer::Weighed { paused, previews })?;
                 self.say(&Answer::End { ok: true })
             }
             Verb::Logs { follow, since } => {

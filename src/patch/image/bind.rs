@@ -3,10 +3,9 @@
 //! Whatever has an identity stays what it is: variables, types, interface tables, whether a package was initialised,
 //! and functions that did not change. What describes the patch's own code belongs to the patch.
 
-use std::collections::HashSet;
-
 use super::super::flip::TEMPORARY;
 use super::super::generations::Loaded;
+use super::Changes;
 use super::relocatable::{Relocatable, Section, Spot, Symbol};
 
 /// What the names of function values end in.
@@ -30,10 +29,10 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Where the symbols of `object` lead if the functions in `changed` are to be the patch's.
-    pub fn new(object: &Relocatable, loaded: &Loaded, changed: &HashSet<String>) -> Binding {
+    /// Where the symbols of `object` lead if the functions in `changes` are to be the patch's.
+    pub fn new(object: &Relocatable, loaded: &Loaded, changes: Changes<'_>) -> Binding {
         let places: Vec<_> =
-            object.symbols.iter().map(|symbol| place(object, symbol, loaded, changed)).collect();
+            object.symbols.iter().map(|symbol| place(object, symbol, loaded, changes)).collect();
         Binding::of(object, places)
     }
 
@@ -62,13 +61,14 @@ impl Binding {
     }
 }
 
-fn place(object: &Relocatable, symbol: &Symbol, loaded: &Loaded, changed: &HashSet<String>) -> Option<Place> {
+fn place(object: &Relocatable, symbol: &Symbol, loaded: &Loaded, changes: Changes<'_>) -> Option<Place> {
     let Some(spot) = symbol.spot else { return foreign(&symbol.name, loaded) };
     let own = Place::Own(spot);
-    let function = if symbol.function { Some(symbol.name.as_str()) } else { symbol.name.strip_suffix(VALUE) };
-    let stays = match function {
+    let stays = match symbol.name.strip_suffix(VALUE).filter(|_| !symbol.function) {
         _ if symbol.local => false,
-        Some(function) => !changed.contains(function),
+        None if symbol.function => !changes.functions.contains(&symbol.name),
+        // A value that was made before leads to the new code as well, and is equal to what is made from now on.
+        Some(function) => !changes.bound.contains(function),
         None => is_shared(&object.sections, symbol),
     };
     let found = if stays { loaded.find(&symbol.name) } else { None };

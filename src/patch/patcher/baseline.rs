@@ -83,11 +83,25 @@ pub struct Running {
     pub(super) dependencies: Dependencies,
     /// The functions that the last patch has replaced, as the linker names them.
     pub(super) switched: BTreeSet<String>,
-    /// The user's own packages, each after those that it imports.
-    pub(super) order: Vec<String>,
 }
 
 impl Running {
+    /// The user's own packages, each after those that it imports, as they are in `sources`.
+    pub(super) fn in_order(&self, sources: &Sources) -> Vec<String> {
+        let mut order = Vec::new();
+        self.outlines.now.keys().for_each(|path| self.add_in_order(path, sources, &mut order));
+        order
+    }
+
+    fn add_in_order(&self, path: &str, sources: &Sources, order: &mut Vec<String>) {
+        let package = self.program.packages.get(path).and_then(|package| package.own.as_ref());
+        let Some(own) = package.filter(|_| !order.iter().any(|known| known == path)) else { return };
+        for import in sources.inputs(path).into_iter().flat_map(|inputs| &inputs.imports) {
+            self.add_in_order(own.renamed.get(import).unwrap_or(import), sources, order);
+        }
+        order.push(path.to_owned());
+    }
+
     /// Compiles in the background what later patches may take from the packages that the process was linked from.
     /// Returns a description of the work, which borrows nothing.
     pub fn preparation(&self) -> impl FnOnce() -> bool + Send + use<> {
@@ -142,7 +156,11 @@ impl Running {
             tools: &tools,
         }
         .all(baselines)?;
-        let order = in_order(&outlines);
+        let again = Sources::read(&program, recipe.workspace.as_deref(), Some(&sources));
+        if again.map_err(|error| words(&error))? != sources {
+            baselines.keep(HashMap::new(), &program);
+            return Err("its files were written while they were compiled again".to_owned());
+        }
         let stream = process.stream.try_clone().map_err(|error| words(&error))?;
         let mut session = Session::start(stream).map_err(|error| words(&error))?;
         let hello = session.hello(HELLO).map_err(|error| words(&error))?;
@@ -168,7 +186,6 @@ impl Running {
             imported: BTreeMap::new(),
             dependencies: baselines.dependencies.clone(),
             switched,
-            order,
         })
     }
 }
@@ -226,7 +243,7 @@ impl Compiling<'_> {
         let inputs = self.sources.inputs(path).filter(|inputs| lists(own, inputs)).ok_or_else(strange)?;
         let (agent, run) = (agent(self.recipe, path), |command: &mut _| self.tools.run(command));
         let (agent, into) = (agent.as_deref(), self.process.dir.as_path());
-        let order = Order { path, own, inputs, agent, keep: None, into, run: &run };
+        let order = Order { path, own, inputs, agent, keep: None, flags: &[], into, run: &run };
         let compiled = self.recipe.tools.compile(&order, self.program, &|_| None);
         let compiled = compiled.map_err(|error| error.to_string())?;
         let outline = Outline::of(&read(&compiled.archive)?, &compiled.captures);
@@ -248,18 +265,4 @@ pub(super) fn agent(recipe: &Recipe, path: &str) -> Option<PathBuf> {
 fn lists(own: &Own, inputs: &Inputs) -> bool {
     let listed: BTreeSet<&String> = own.files.iter().filter(|file| *file != agent::NAME).collect();
     listed.into_iter().eq(&inputs.files)
-}
-
-/// The packages, each after those that it imports.
-fn in_order(outlines: &BTreeMap<String, Outline>) -> Vec<String> {
-    fn add(path: &str, outlines: &BTreeMap<String, Outline>, order: &mut Vec<String>) {
-        let Some(outline) = outlines.get(path) else { return };
-        if !order.iter().any(|known| known == path) {
-            outline.imports.keys().for_each(|import| add(import, outlines, order));
-            order.push(path.to_owned());
-        }
-    }
-    let mut order = Vec::new();
-    outlines.keys().for_each(|path| add(path, outlines, &mut order));
-    order
 }

@@ -21,7 +21,7 @@ use crate::source::{Declared, Spec, declared};
 pub(super) struct Initial {
     /// Functions that do not run again and need not.
     pub accepted: BTreeSet<String>,
-    /// Those that give new variables their values, in order.
+    /// Those that give new variables their values.
     pub functions: Vec<String>,
     /// The packages that were looked at.
     packages: BTreeSet<String>,
@@ -86,12 +86,15 @@ impl Running {
             }
         }
         fresh.inputs.insert(path.to_owned(), inputs);
-        let expected = self.compile_one(path, None, fresh, sources, &dir);
+        // With what ran before of all other packages, too.
+        let before = Fresh { inputs: std::mem::take(&mut fresh.inputs), ..Fresh::default() };
+        let expected = self.compile_one(path, None, &before, sources, &dir);
+        fresh.inputs = before.inputs;
         let expected = expected.map_err(|_| refused())?.1;
 
         // What is there now, and functions for these.
         let mut inputs = after.clone();
-        let mut functions: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        let mut functions: Vec<(String, &str)> = Vec::new();
         for added in &added {
             let own = self.program.packages[path].own.as_ref().ok_or_else(refused)?;
             // Positions stay those of the user's file.
@@ -99,13 +102,13 @@ impl Running {
                 format!("//line {}:1:1\n{}\n", own.dir.join(added.file).display(), added.text.content);
             for &number in &added.new {
                 let spec = &added.declared.specs[number];
-                let Some(values) = &spec.values else { continue };
+                let (Some(values), Some(variable)) = (&spec.values, spec.names.first()) else { continue };
                 // Only what is exported is kept in main; elsewhere it would be part of what others see.
                 let first = if path == MAIN { 'H' } else { 'h' };
                 let name = format!("{first}otwatchInitial{generation}x{:03}", functions.len());
                 let values = &added.text.content[values.clone()];
-                let _ = writeln!(text, "\nfunc {name}() {{ {} = {values} }}", spec.names.join(", "));
-                functions.insert(name, spec.names.iter().map(String::as_str).collect());
+                let _ = writeln!(text, "\nfunc {name}() {{ {variable} = {values} }}");
+                functions.push((name, variable));
             }
             replace(&mut inputs, added.file, &write(&format!("new-{}", added.file), &text)?);
         }
@@ -113,7 +116,8 @@ impl Running {
         let (archive, outline) = self.compile_one(path, None, fresh, sources, &dir).map_err(|_| refused())?;
 
         initial.accepted.extend(alike(&expected, &outline));
-        initial.functions.extend(in_order(&outline, &functions).ok_or_else(refused)?);
+        let is_own = |name: &str| package_of(name).is_some_and(|path| self.outlines.now.contains_key(&path));
+        initial.functions.extend(independent(&outline, &functions, &is_own).ok_or_else(refused)?);
         fresh.archives.insert(path.to_owned(), archive);
         fresh.outlines.insert(path.to_owned(), outline);
         Ok(())
@@ -146,7 +150,9 @@ fn added<'a>(
             let count = spec.names.iter().filter(|name| known.contains(*name)).count();
             let is_blank = spec.names.iter().all(|name| name == "_");
             // The code of a function that is a value would not be the one that later changes are compared with.
-            if count == 0 && spec.values.is_some() && !is_blank && !spec.has_functions {
+            // Of several at once each may need another.
+            let is_plain = spec.names.len() == 1 && !is_blank && !spec.has_functions;
+            if count == 0 && spec.values.is_some() && is_plain {
                 new.push(number);
             } else if count > 0 && count < spec.names.len() {
                 return None;
@@ -200,39 +206,32 @@ fn alike(expected: &Outline, outline: &Outline) -> BTreeSet<String> {
     functions.map(|(name, _)| name.clone()).collect()
 }
 
-/// The functions that give values to variables, by the names of symbols, each after those whose variables it reads;
-/// `None` if one of them was not compiled.
-fn in_order(outline: &Outline, functions: &BTreeMap<String, Vec<&str>>) -> Option<Vec<String>> {
-    let symbol = |name: &str| {
-        outline.functions.keys().find(|symbol| symbol.rsplit_once('.').is_some_and(|(_, last)| last == name))
-    };
-    let symbols: BTreeMap<&String, &Vec<&str>> =
-        functions.iter().map(|(name, variables)| Some((symbol(name)?, variables))).collect::<Option<_>>()?;
-    let mut order: Vec<String> = Vec::new();
-    fn visit<'a>(
-        name: &'a String,
-        outline: &'a Outline,
-        symbols: &BTreeMap<&'a String, &Vec<&str>>,
-        seen: &mut BTreeSet<&'a String>,
-        order: &mut Vec<String>,
-    ) {
-        if !seen.insert(name) {
-            return;
-        }
-        let Some(function) = outline.functions.get(name) else { return };
-        for other in function.calls.iter().chain(&function.mentions) {
-            let last = other.rsplit('.').next().unwrap_or(other);
-            let gives = symbols.iter().find(|(_, variables)| variables.contains(&last));
-            gives.into_iter().for_each(|(giver, _)| visit(giver, outline, symbols, seen, order));
-            if let Some((other, _)) = outline.functions.get_key_value(other) {
-                visit(other, outline, symbols, seen, order);
+/// The functions that give values to variables, each with its variable, by the names of symbols. `None` if one of them
+/// was not compiled, or comes to code of the user's, which may be about to be replaced, or to another variable, which
+/// goroutines may be using.
+fn independent(
+    outline: &Outline,
+    functions: &[(String, &str)],
+    is_own: &dyn Fn(&str) -> bool,
+) -> Option<Vec<String>> {
+    let last = |symbol: &'_ str| symbol.rsplit('.').next().unwrap_or(symbol).to_owned();
+    let mut symbols = Vec::new();
+    for (name, variable) in functions {
+        let (symbol, function) = outline.functions.iter().find(|(symbol, _)| last(symbol) == *name)?;
+        // Methods are called through what describes types, by whatever is not part of the runtime.
+        let calls_others = function.calls.iter().any(|callee| !callee.starts_with("runtime."));
+        let is_allowed = |other: &String| {
+            let described = other.strip_prefix("type:").or_else(|| other.strip_prefix("go:itab."));
+            match described {
+                Some(described) => !(calls_others && is_own(described)),
+                None if !is_own(other) => true,
+                None => outline.variables.contains_key(other) && last(other) == *variable,
             }
+        };
+        if !function.calls.iter().chain(&function.mentions).all(is_allowed) {
+            return None;
         }
-        if symbols.contains_key(name) {
-            order.push(name.clone());
-        }
+        symbols.push(symbol.clone());
     }
-    let mut seen = BTreeSet::new();
-    symbols.keys().for_each(|name| visit(name, outline, &symbols, &mut seen, &mut order));
-    Some(order)
+    Some(symbols)
 }

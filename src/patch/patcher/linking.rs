@@ -33,20 +33,28 @@ impl Link {
     }
 }
 
+/// Whether the package `path` may import `import`, as far as that depends on an `internal` in it (`go help internal`).
+fn may_import(path: &str, import: &str) -> bool {
+    let parts: Vec<&str> = import.split('/').collect();
+    let Some(at) = parts.iter().rposition(|part| *part == "internal") else { return true };
+    let parent = parts[..at].join("/");
+    !parent.is_empty() && (path == parent || path.starts_with(&format!("{parent}/")))
+}
+
 impl Running {
-    /// Links `packages`, of whose functions `changed` are new, in `dir`.
+    /// Links `packages`, of whose functions `changed` are new and `bound` for new code only, in `dir`.
     pub(super) fn link(
         &self,
         generation: u32,
         mut packages: Vec<(String, Object)>,
-        changed: &[String],
+        (changed, bound): (&[String], &[String]),
         dir: &Path,
     ) -> Result<(Linked, Link), Why> {
         let tools = &self.recipe.tools.dir;
         let run: Run<'_> = &|command| self.tools.run(command);
         let mut how = Link::Direct;
         let linked = loop {
-            let order = link::Order { tools, dir, generation, packages: &packages, changed, run };
+            let order = link::Order { tools, dir, generation, packages: &packages, changed, bound, run };
             let error = match link::link(&order, &self.loaded) {
                 Ok(linked) => break linked,
                 Err(error) => error,
@@ -63,12 +71,11 @@ impl Running {
                 packages.push((path, object(&archive)?));
             }
         };
-        if how == Link::Plugin {
-            let tables = linked.data.keys().filter_map(|name| name.strip_prefix("go:itab."));
-            let known = Known::of(self);
-            if let Some(reason) = tables.into_iter().find_map(|pair| verdict::missing(pair, &known)) {
-                return Err(reason.into());
-            }
+        // Those of functions that came along because the process has not got them are known only now.
+        let mut tables = linked.data.keys().filter_map(|name| name.strip_prefix("go:itab."));
+        let known = Known::of(self);
+        if let Some(reason) = tables.find_map(|pair| verdict::missing(pair, &known)) {
+            return Err(reason.into());
         }
         Ok((linked, how))
     }
@@ -90,6 +97,13 @@ impl Running {
             };
             let imports = sources.inputs(path).into_iter().flat_map(|inputs| &inputs.imports);
             let imports = imports.filter(|import| !matches!(import.as_str(), "C" | "unsafe"));
+            // Whether that is allowed, the go command says.
+            if let Some(import) = imports.clone().find(|import| !may_import(&own.path, import)) {
+                return Err(Why::Broken(format!(
+                    "`{import}` is internal, and `{}` may not import it",
+                    own.path
+                )));
+            }
             let imports = imports.map(|import| own.renamed.get(import).unwrap_or(import).as_str());
             new.extend(imports.filter(|import| !self.program.packages.contains_key(*import)));
         }
@@ -100,7 +114,8 @@ impl Running {
         let run: Run<'_> = &|command| self.tools.run(command);
         let asked = Asked { dir: &self.service.dir, env: &self.service.env, package: ".", run };
         // What cannot be imported is for a build to tell.
-        let imported = export::imported(asked, &self.recipe.flags, &paths).map_err(|_| Why::Unseen)?;
+        let imported = export::imported(asked, &self.recipe.flags, &paths)
+            .map_err(|error| Why::Broken(error.to_string()))?;
         if let Some((path, _)) = imported
             .packages
             .iter()

@@ -1,34 +1,40 @@
 //! One save, applied: compile what changed and what depends on it, compare, decide, link, load, switch. Up to the
-//! switch nothing has happened to the process, and what fails restarts it.
+//! switch nothing has happened to the process, and what fails restarts it; so far goes whoever only asks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::baseline::{Running, agent};
 use super::initial::Initial;
-use super::{Outcome, Patched, Took};
+use super::{Link, Outcome, Patched, Took, Weighed};
 use crate::go::export::Run;
 use crate::patch::compile::{CompileError, Order};
-use crate::patch::jump;
+use crate::patch::generations::Linked;
+use crate::patch::jump::{self, Jump};
 use crate::patch::keep;
 use crate::patch::link::MAIN;
 use crate::patch::mangle::mangled;
 use crate::patch::object::Object;
 use crate::patch::outline::{Function, Outline};
 use crate::patch::sources::{Inputs, Sources};
-use crate::patch::verdict::{Change, Contents, Reason, Verdict, shown};
+use crate::patch::verdict::{Change, Contents, Known as Found, Reason, Verdict, shown};
 use crate::record::Effect;
 
 /// How many packages are compiled for one save; more are a matter for a build.
 const PACKAGES: usize = 40;
 
+/// How often a round begins anew because files were written meanwhile.
+const TRIES: u32 = 5;
+
 /// Why a save is not applied.
 #[derive(Debug)]
 pub enum Why {
-    /// It does not compile, or nothing of it is part of a package: a build has to tell.
-    Unseen,
+    /// Nothing of it is part of a package.
+    Unchanged,
+    /// It does not compile, as these words say.
+    Broken(String),
     /// The process has to be started anew.
     Restart(String),
 }
@@ -42,10 +48,63 @@ pub(super) struct Fresh {
     pub inputs: BTreeMap<String, Inputs>,
 }
 
+/// A patch that was linked and not loaded.
+struct Prepared {
+    generation: u32,
+    sources: Sources,
+    fresh: Fresh,
+    initial: Initial,
+    change: Change,
+    linked: Linked,
+    link: Link,
+    switched: BTreeSet<String>,
+    jumps: Vec<Jump>,
+    compiled: Duration,
+}
+
 impl Running {
+    /// What would become of what is on disk now. Neither the process nor what is known of it changes.
+    pub fn weigh(&mut self) -> Weighed {
+        let (program, imported) = (self.program.clone(), self.imported.clone());
+        let dir = self.process.dir.join("weighed");
+        let prepared = self.prepare(Instant::now(), |_| dir.clone());
+        (self.program, self.imported) = (program, imported);
+        // What stays of it goes with the process's directory.
+        drop(fs::remove_dir_all(dir));
+        match prepared {
+            Ok(Some(prepared)) => {
+                Weighed::Patch(prepared.change.switched.iter().map(|name| shown(name).to_owned()).collect())
+            }
+            Ok(None) | Err(Why::Unchanged) => Weighed::Nothing,
+            Err(Why::Broken(words)) => Weighed::Broken(words),
+            Err(Why::Restart(reason)) => Weighed::Restart(reason),
+        }
+    }
+
     /// Applies what is on disk now.
     pub fn round(&mut self) -> Result<Outcome, Why> {
         let started = Instant::now();
+        let own = self.process.dir.clone();
+        // What was judged has to be what is there: a save in between is judged anew.
+        for _ in 0..TRIES {
+            let prepared = self.prepare(started, |generation| own.join(generation.to_string()))?;
+            let Some(prepared) = prepared else { return Ok(Outcome::Nothing) };
+            let workspace = self.recipe.workspace.as_deref();
+            let now = Sources::read(&self.program, workspace, Some(&prepared.sources));
+            if now.is_ok_and(|now| now == prepared.sources) {
+                return self.apply(prepared, started);
+            }
+        }
+        Err(Why::Restart("its files are written again and again".to_owned()))
+    }
+
+    /// Compiles and links in `dir` what is on disk now, as the generation that comes next; `None` if nothing that runs
+    /// differs.
+    fn prepare(
+        &mut self,
+        started: Instant,
+        dir: impl FnOnce(u32) -> PathBuf,
+    ) -> Result<Option<Prepared>, Why> {
         let restart = |words: String| Why::Restart(words);
         let io = |error: std::io::Error| Why::Restart(format!("its files cannot be read: {error}"));
         let workspace = self.recipe.workspace.as_deref();
@@ -56,26 +115,46 @@ impl Running {
             return Err(restart(format!("`{name}` changed, which is part of more than Go code")));
         }
         if difference.changed.is_empty() {
-            return Err(Why::Unseen);
+            return Err(Why::Unchanged);
         }
         let generation = self.generation()?;
-        let dir = self.process.dir.join(generation.to_string());
+        let dir = dir(generation);
         fs::create_dir_all(&dir).map_err(io)?;
 
         self.import(&difference.changed, &sources)?;
         let mut fresh = self.compile(&difference.changed, &sources, &dir)?;
-        let mut initial = Initial::default();
+        let (mut initial, mut found) = (Initial::default(), Found::default());
+        let mut asked = BTreeSet::new();
         let verdict = loop {
-            let verdict = self.outlines.decide(&fresh.outlines, &Known::of(self), &initial.accepted);
-            let Verdict::Restart(reason) = &verdict else { break verdict };
-            let Some(path) = Running::to_initialise(reason, &initial) else { break verdict };
-            self.initialise(&path, reason, generation, &mut fresh, &mut initial, (&sources, &dir))?;
+            let verdict = self.outlines.decide(&fresh.outlines, &Known::of(self), &found);
+            match &verdict {
+                Verdict::Restart(reason) => {
+                    let Some(path) = Running::to_initialise(reason, &initial) else { break verdict };
+                    self.initialise(&path, reason, generation, &mut fresh, &mut initial, (&sources, &dir))?;
+                    found.accepted.clone_from(&initial.accepted);
+                }
+                Verdict::Patch(change) => {
+                    let relied_on = self.outlines.relied_on(change, &fresh.outlines);
+                    let new = &relied_on - &asked;
+                    if new.is_empty() {
+                        break verdict;
+                    }
+                    found.unlike.extend(self.unlike(&new, &fresh, &sources, &dir)?);
+                    asked.extend(new);
+                }
+                Verdict::Nothing => break verdict,
+            }
         };
         let change = match verdict {
             // What a new package does at its start, it has to do.
             Verdict::Nothing => match self.not_loaded(&fresh) {
                 Some(path) => return Err(Reason::Import(path.clone()).into()),
-                None => return Ok(Outcome::Nothing),
+                // What a new variable begins with has to be computed, whether or not anybody reads it.
+                None if !initial.functions.is_empty() => {
+                    let function = initial.functions[0].clone();
+                    return Err(Reason::RunsOnce { by: function.clone(), function }.into());
+                }
+                None => return Ok(None),
             },
             Verdict::Restart(reason) => return Err(reason.into()),
             Verdict::Patch(change) => change,
@@ -84,13 +163,32 @@ impl Running {
 
         let changed = needed(&change, &initial.functions, &fresh.outlines, &Known::of(self));
         let packages = self.objects(&fresh, &changed, &sources, &dir)?;
-        let (linked, link) = self.link(generation, packages, &changed, &dir)?;
+        let bound: Vec<String> = change.bound.iter().cloned().collect();
+        let (linked, link) = self.link(generation, packages, (&changed, &bound), &dir)?;
         let minor = self.minor();
         let switched: BTreeSet<String> = change.switched.iter().map(|name| mangled(name, minor)).collect();
         let mut jumps = jump::plan(&self.loaded, &linked).map_err(|error| restart(error.to_string()))?;
         jumps.retain(|jump| switched.contains(&jump.function));
-        let linked_after = started.elapsed();
+        Ok(Some(Prepared {
+            generation,
+            sources,
+            fresh,
+            initial,
+            change,
+            linked,
+            link,
+            switched,
+            jumps,
+            compiled,
+        }))
+    }
 
+    /// Loads what was prepared since `started`, and switches to it.
+    fn apply(&mut self, prepared: Prepared, started: Instant) -> Result<Outcome, Why> {
+        let Prepared { generation, sources, fresh, initial, change, linked, link, switched, jumps, compiled } =
+            prepared;
+        let (linked_after, minor) = (started.elapsed(), self.minor());
+        let restart = |words: String| Why::Restart(words);
         let offset =
             |name: &String| linked.functions.get(&mangled(name, minor)).map(|function| function.offset);
         let first: Vec<u64> = initial.functions.iter().filter_map(offset).collect();
@@ -118,7 +216,8 @@ impl Running {
         }
         let functions = change.switched.iter().map(|name| shown(name).to_owned()).collect();
         let stale = stale.into_iter().collect();
-        Ok(Outcome::Patched(Patched { generation, functions, link, stale, took }))
+        let memory = self.loaded.memory();
+        Ok(Outcome::Patched(Patched { generation, functions, link, stale, memory, took }))
     }
 
     /// A package that one of `fresh` imports and the process has not got.
@@ -165,7 +264,7 @@ impl Running {
     /// Compiles the packages `changed`, and those that see something else of them than before.
     fn compile(&self, changed: &[String], sources: &Sources, dir: &Path) -> Result<Fresh, Why> {
         let (mut due, mut fresh) = (changed.iter().collect::<BTreeSet<_>>(), Fresh::default());
-        for path in &self.order {
+        for path in &self.in_order(sources) {
             let imports = &self.outlines.now[path].imports;
             let sees_another = imports.keys().any(|import| {
                 let compiled = fresh.outlines.get(import);
@@ -181,6 +280,10 @@ impl Running {
                 return Err(Why::Restart(format!("more than {PACKAGES} packages are concerned")));
             }
             let (archive, outline) = self.compile_one(path, None, &fresh, sources, dir)?;
+            let is_seen = outline.fingerprint != self.outlines.now[path].fingerprint;
+            if let Some(user) = self.program.used_elsewhere.get(path).filter(|_| is_seen) {
+                return Err(Why::Restart(format!("`{user}` imports `{path}`, and is not compiled with it")));
+            }
             fresh.archives.insert(path.clone(), archive);
             fresh.outlines.insert(path.clone(), outline);
         }
@@ -204,7 +307,7 @@ impl Running {
         }
         let agent = agent(&self.recipe, path);
         let run: Run<'_> = &|command| self.tools.run(command);
-        let order = Order { path, own, inputs, agent: agent.as_deref(), keep, into: dir, run };
+        let order = Order { path, own, inputs, agent: agent.as_deref(), keep, flags: &[], into: dir, run };
         let newest = |path: &str| fresh.archives.get(path).or_else(|| self.fresh.get(path)).cloned();
         let compiled = match self.recipe.tools.compile(&order, &self.program, &newest) {
             Ok(compiled) => compiled,
@@ -251,7 +354,7 @@ fn refused(words: &str) -> Why {
     let import = words.split_once("could not import ").and_then(|(_, rest)| rest.split_whitespace().next());
     match import {
         Some(path) => Reason::Import(path.to_owned()).into(),
-        None => Why::Unseen,
+        None => Why::Broken(words.to_owned()),
     }
 }
 
@@ -302,5 +405,9 @@ impl Contents for Known<'_> {
     fn has_package(&self, path: &str) -> bool {
         // `unsafe` is in the compiler.
         path == "unsafe" || self.0.loaded.fingerprint(path).is_some() || self.0.imported.contains_key(path)
+    }
+
+    fn is_imported_elsewhere(&self, path: &str) -> bool {
+        path == "unsafe" || self.0.program.imported_elsewhere.contains(path)
     }
 }

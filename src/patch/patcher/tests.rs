@@ -105,7 +105,7 @@ impl Fates {
 #[ignore = "downloads public modules; make test-real runs it"]
 fn each_package_of_a_large_program() {
     let mut program = Program::start(&Baselines::default());
-    let mut own: Vec<String> = program.running.order.clone();
+    let mut own: Vec<String> = program.running.in_order(&program.running.sources);
     own.sort_unstable();
     let linked = Fates::of(&own, |path| program.linked_again(path));
     let edited = Fates::of(&own, |path| program.edited(path));
@@ -166,8 +166,15 @@ impl Program {
         }
         let run: Run<'_> = &|command| running.tools.run(command);
         let (tools, packages) = (&running.recipe.tools.dir, [(path.to_owned(), object)]);
-        let order =
-            link::Order { tools, dir: &dir, generation: 1, packages: &packages, changed: &changed, run };
+        let order = link::Order {
+            tools,
+            dir: &dir,
+            generation: 1,
+            packages: &packages,
+            changed: &changed,
+            bound: &[],
+            run,
+        };
         let started = Instant::now();
         match link::link(&order, &running.loaded) {
             Ok(_) => Fate::Linked(Link::Direct, [compiled, started.elapsed(), Duration::ZERO]),
@@ -197,7 +204,7 @@ impl Program {
                 }
                 Ok(other) => return Program::failed(&edit, &format!("{other:?}")),
                 Err(Why::Restart(reason)) => return Program::failed(&edit, &reason),
-                Err(Why::Unseen) => return Program::failed(&edit, "it does not compile"),
+                Err(Why::Unchanged | Why::Broken(_)) => return Program::failed(&edit, "it does not compile"),
             }
             edit.take_back();
         }

@@ -27,7 +27,7 @@ pub struct Package {
     embedded: BTreeMap<PathBuf, u64>,
     /// What a compiler has to be told.
     inputs: Inputs,
-    /// Digests of what is in other languages, by path.
+    /// Digests of what is in other languages and of what is told to the linker, by path.
     foreign: BTreeMap<PathBuf, u64>,
 }
 
@@ -96,6 +96,9 @@ impl Package {
             embedded,
         };
         let paths = package.inputs.embedded.values().flat_map(BTreeMap::values);
+        // What the linker is told.
+        let settings = included.iter().filter_map(|(name, file)| Some((dir.join(name), file.settings()?)));
+        package.foreign.extend(settings);
         package.embedded = paths.map(|path| (path.clone(), digest(path))).collect();
         Ok(package)
     }
@@ -132,6 +135,13 @@ impl Package {
 }
 
 impl File {
+    /// A digest of its `//go:debug` lines, if there are any.
+    fn settings(&self) -> Option<u64> {
+        let lines = self.text.as_ref()?.content.lines().filter(|line| line.starts_with("//go:debug "));
+        let lines: Vec<&str> = lines.collect();
+        (!lines.is_empty()).then(|| xxh3_64(lines.join("\n").as_bytes()))
+    }
+
     fn read(path: &Path, before: Option<&File>) -> io::Result<File> {
         let bytes = fs::read(path)?;
         let content = xxh3_64(&bytes);

@@ -20,8 +20,8 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Builds the service, with `flags` for the go command as well.
-    pub fn build(flags: &[&str]) -> Toolchain {
+    /// Builds the service.
+    pub fn build() -> Toolchain {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("app");
         for (name, text) in [
@@ -39,7 +39,7 @@ impl Toolchain {
         let mut build = Command::new("go");
         build.args(["build", "-x", "-work", "-buildvcs=false", "-ldflags=-w", "-gcflags=all=-linkshared"]);
         build.args(["-gcflags=example.com/app/...=-linkshared -l", "-o", "../host", "-overlay"]);
-        let log = Log::of(build.arg(&overlay).args(flags).arg("./svc").current_dir(&root));
+        let log = Log::of(build.arg(&overlay).arg("./svc").current_dir(&root));
         let compilations = ["main", "example.com/app/lib"].map(|package| log.compilation(package));
         let tools = said(Command::new("go").args(["env", "GOTOOLDIR"])).trim().into();
         Toolchain { dir, tools, compilations, _log: log }

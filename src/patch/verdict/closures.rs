@@ -15,31 +15,43 @@ pub fn parent(name: &str) -> Option<&str> {
     let is_closure = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     // A function or method may be called that as well: then what precedes is a package or a receiver.
     let inside = parent.rsplit_once('/').map_or(parent, |(_, inside)| inside);
-    (is_closure && inside.contains('.') && !parent.ends_with(')')).then_some(parent)
+    // Functions that initialise a package are numbered as well.
+    let is_init = last == number && parent.ends_with(".init");
+    (is_closure && inside.contains('.') && !parent.ends_with(')') && !is_init).then_some(parent)
 }
 
 /// Whether the compiler has made `name` for a statement of another function: `go` and `defer` with arguments, and
 /// bodies of loops over functions. It is never called but for the frame that it was made in.
 pub fn belongs_to_its_frame(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name).trim_end_matches(|c: char| c.is_ascii_digit());
-    last == "gowrap" || last == "deferwrap" || last.ends_with("-range")
+    let (parent, last) = name.rsplit_once('.').unwrap_or(("", name));
+    let word = last.trim_end_matches(|c: char| c.is_ascii_digit());
+    // A function or method may be called that as well: then what precedes is a package or a receiver.
+    let inside = parent.rsplit_once('/').map_or(parent, |(_, inside)| inside);
+    let is_numbered = word.len() < last.len() && inside.contains('.') && !parent.ends_with(')');
+    word.ends_with("-range") || (is_numbered && matches!(word, "gowrap" | "deferwrap"))
 }
 
 /// Finds out whether each closure of `new` continues the one of the same number in `old`.
 pub fn check(old: &Outline, new: &Outline) -> Result<(), Reason> {
     let after = by_parent(new);
     for (parent, before) in by_parent(old) {
-        let Some(after) = after.get(parent) else { continue };
+        let Some(after) = after.get(parent) else {
+            // Whoever has kept one has it for good.
+            if before.values().all(|was| is_short_lived(was, was)) {
+                continue;
+            }
+            return Err(Reason::Closures(parent.to_owned()));
+        };
         let kept = |name: &str, was: &Function| after.get(name).is_some_and(|is| is.digest == was.digest);
         if before.iter().all(|(name, was)| kept(name, was)) {
             continue;
         }
-        let is_moved = |name: &str, is: &Function| {
-            let was = before.get(name);
-            was.is_some_and(|was| was.digest != is.digest)
-                && before.iter().any(|(other, was)| *other != name && was.digest == is.digest)
-        };
-        if !before.keys().eq(after.keys()) || after.iter().any(|(name, is)| is_moved(name, is)) {
+        // One between others that are what they were is the one that it was. Of two nobody can tell: what was the first
+        // may have become the second.
+        let pairs = after.iter().filter_map(|(name, is)| Some((*before.get(name)?, *is)));
+        let changed: Vec<_> = pairs.filter(|(was, is)| was.digest != is.digest).collect();
+        let is_unclear = changed.len() > 1 && !changed.iter().all(|(was, is)| is_short_lived(was, is));
+        if !before.keys().eq(after.keys()) || is_unclear {
             return Err(Reason::Closures(parent.to_owned()));
         }
     }

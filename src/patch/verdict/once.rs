@@ -74,7 +74,7 @@ pub fn initialises(name: &str) -> bool {
 }
 
 /// Whether the runtime calls `name`, once: `main.main`, `PKG.init`, `PKG.init.0`, `PKG.map.init.0`.
-fn is_root(name: &str) -> bool {
+pub fn is_root(name: &str) -> bool {
     let inside = name.rsplit_once('/').map_or(name, |(_, inside)| inside);
     let Some((_, inside)) = inside.split_once('.') else { return false };
     let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());

@@ -11,6 +11,10 @@ pub enum Reason {
     Import(String),
     /// A type with another content.
     Type(String),
+    /// A type that is no longer there, or goes by another name.
+    TypeGone(String),
+    /// A package is imported no longer.
+    ImportGone(String),
     /// A variable with another type.
     VariableType { name: String, was: String, is: String },
     /// A variable that begins with another value.
@@ -31,6 +35,8 @@ pub enum Reason {
     Captures(String),
     /// A closure takes or returns something else.
     ClosureSignature(String),
+    /// A function does something else with its parameters than bodies that may still run rely on.
+    Contract(String),
     /// What a function takes and returns cannot be told.
     UnknownSignature(String),
 }
@@ -50,6 +56,12 @@ impl fmt::Display for Reason {
                 write!(f, "`{path}` is imported, which the running program does not contain")
             }
             Reason::Type(name) => write!(f, "type `{name}` changed"),
+            Reason::TypeGone(name) => {
+                write!(f, "type `{name}` is gone or goes by another name, and values of it may be kept")
+            }
+            Reason::ImportGone(path) => {
+                write!(f, "`{path}` is imported no longer, and what it did at the start is not undone")
+            }
             Reason::VariableType { name, was, is } => {
                 write!(f, "variable `{}` changed its type from `{was}` to `{is}`", short(name))
             }
@@ -99,6 +111,13 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "the closure `{}` takes or returns something else, and somebody may have kept it",
+                    short(name)
+                )
+            }
+            Reason::Contract(name) => {
+                write!(
+                    f,
+                    "`{}` keeps, writes or calls another parameter than before, which callers that still run rely on",
                     short(name)
                 )
             }

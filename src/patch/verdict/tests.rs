@@ -28,8 +28,7 @@ fn go_env(name: &str) -> String {
 fn toolchain() -> &'static (Tools, Program) {
     static TOOLCHAIN: OnceLock<(Tools, Program)> = OnceLock::new();
     TOOLCHAIN.get_or_init(|| {
-        let tools =
-            Tools { dir: go_env("GOTOOLDIR").into(), version: go_env("GOVERSION"), race: false, threads: 1 };
+        let tools = Tools { dir: go_env("GOTOOLDIR").into(), version: go_env("GOVERSION"), threads: 1 };
         let mut program = Program::default();
         for package in IMPORTED {
             let flags = [format!("-gcflags=all={NAMED}")];
@@ -51,7 +50,7 @@ fn outline(source: &str) -> Outline {
     let own = Own { dir: dir.path().to_owned(), language: "1.22".to_owned(), ..Own::default() };
     let inputs = Inputs { files: vec!["main.go".to_owned()], ..Inputs::default() };
     let (own, inputs, into) = (&own, &inputs, dir.path());
-    let order = Order { path: "main", own, inputs, agent: None, keep: None, into, run: &run };
+    let order = Order { path: "main", own, inputs, agent: None, keep: None, flags: &[], into, run: &run };
     let (tools, program) = toolchain();
     let compiled =
         tools.compile(&order, program, &|_| None).unwrap_or_else(|error| panic!("{error}\n{source}"));
@@ -69,6 +68,10 @@ impl Contents for Process {
     fn has_package(&self, path: &str) -> bool {
         path != "sort"
     }
+
+    fn is_imported_elsewhere(&self, _: &str) -> bool {
+        true
+    }
 }
 
 fn started(outline: &Outline) -> (Running, Process) {
@@ -80,7 +83,7 @@ fn started(outline: &Outline) -> (Running, Process) {
 
 fn decide(before: &str, after: &str) -> Verdict {
     let (running, process) = started(&outline(before));
-    running.decide(&[("main".to_owned(), outline(after))].into(), &process, &BTreeSet::new())
+    running.decide(&[("main".to_owned(), outline(after))].into(), &process, &Known::default())
 }
 
 /// What a verdict says, in one line: the switched functions, then those that only new code calls.
@@ -297,7 +300,7 @@ fn two_packages_may_describe_a_type_each_in_its_own_way() {
         [("main", &one), ("other", &other)].map(|(path, outline)| (path.to_owned(), outline.clone()));
     let running = Running::new(packages.into());
     let decide = |path: &str, outline: &Outline| {
-        running.decide(&[(path.to_owned(), outline.clone())].into(), &process, &BTreeSet::new())
+        running.decide(&[(path.to_owned(), outline.clone())].into(), &process, &Known::default())
     };
     assert_eq!(decide("main", &one), Verdict::Nothing);
     assert_eq!(decide("other", &other), Verdict::Nothing);

@@ -227,6 +227,8 @@ impl Machine {
             return;
         }
         self.cancels = 0;
+        // What the binary is compared with is not what runs.
+        self.must_restart |= self.is_patched && result.is_ok();
         // A binary that cannot be built is not waited for.
         self.is_patched &= result.is_err() && matches!(self.process, Process::Running { .. });
         if build.mixed {

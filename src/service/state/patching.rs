@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{Effect, Finished, Machine, Process, millis};
 use crate::patch::patcher::{Outcome, Patched};
 use crate::record::{Event, Level, PatchSplit, Rung};
+use crate::service::preview::Standing;
 
 impl Machine {
     /// Whether the next save is applied to the process.
@@ -14,6 +15,27 @@ impl Machine {
             && matches!(self.process, Process::Running { .. })
             && !(self.must_restart || self.wants_binary || self.held)
             && self.fresh.is_none()
+    }
+
+    /// How things stand for whoever asks what a save would lead to.
+    pub(super) fn standing(&self) -> Standing {
+        let Process::Running { pid, .. } = self.process else {
+            return Standing::Idle(match self.down {
+                true => "it is stopped, and built when it is started again",
+                false => "what is saved next is built and started",
+            });
+        };
+        let barred = if self.fresh.is_some() {
+            Some("a new build is there already, and takes its place".to_owned())
+        } else if self.must_restart || self.wants_binary {
+            Some("a build is due that takes its place".to_owned())
+        } else {
+            let parted = self.parted.as_ref();
+            parted.map(|why| {
+                format!("PID {pid} takes no patches any more, since a save could not be applied: {why}")
+            })
+        };
+        Standing::Running { pid, barred }
     }
 
     pub(super) fn patchable(&mut self, of: i32, able: Result<(), String>) {
@@ -54,6 +76,7 @@ impl Machine {
                 if let Outcome::Restart(reason) = outcome {
                     // It is replaced; what it is and what is on disk have parted.
                     self.takes_patches = false;
+                    self.parted = Some(reason.clone());
                     self.tell(Event::Verdict { rung: Rung::Restart, reason });
                 }
                 self.effects.push(Effect::Build);
@@ -80,11 +103,12 @@ impl Machine {
 }
 
 fn told(pid: i32, patched: Patched, ms: u64) -> Event {
-    let Patched { generation, functions, link, stale, took } = patched;
+    let Patched { generation, functions, link, stale, memory, took } = patched;
     let parts = [took.compile, took.link, took.load];
     let [compile_ms, link_ms, load_ms] = parts.map(millis);
     let gather_ms = ms.saturating_sub(parts.into_iter().map(millis).sum());
     let split = PatchSplit { gather_ms, compile_ms, link_ms, load_ms };
     let stale_goroutines = stale.iter().map(|(_, count)| count).sum();
-    Event::Patched { pid, generation, functions, link: link.name(), stale_goroutines, ms, split }
+    let (link, memory_bytes) = (link.name(), memory);
+    Event::Patched { pid, generation, functions, link, stale_goroutines, memory_bytes, ms, split }
 }

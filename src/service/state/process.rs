@@ -61,6 +61,7 @@ impl Machine {
 
     fn start(&mut self, now: Instant, launch: Launch) {
         self.takes_patches = false;
+        self.parted = None;
         if launch == Launch::Back {
             (self.fallback, self.is_good) = (false, true);
         }

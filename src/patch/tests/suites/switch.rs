@@ -43,8 +43,15 @@ impl Switch {
         let mut refused = BTreeMap::new();
         loop {
             let dir = built.fresh(&format!("patch-without-{}", refused.len()));
-            let order =
-                Order { tools, dir: &dir, generation: 1, packages: &packages, changed: &changed, run: &run };
+            let order = Order {
+                tools,
+                dir: &dir,
+                generation: 1,
+                packages: &packages,
+                changed: &changed,
+                bound: &[],
+                run: &run,
+            };
             let before = refused.len();
             match link::link(&order, loaded) {
                 Ok(linked) => {

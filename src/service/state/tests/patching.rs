@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::patch::patcher::{Link, Outcome, Patched, Took};
+use crate::service::preview::{Reply, Standing};
 
 /// A machine whose process 1 takes patches.
 fn patchable() -> Bench {
@@ -19,6 +20,7 @@ fn patched() -> Input {
         functions,
         link: Link::Direct,
         stale: Vec::new(),
+        memory: 4096,
         took,
     }))
 }
@@ -104,4 +106,27 @@ fn a_stop_waits_for_the_patch_that_is_being_made() {
     assert_eq!(bench.give(1010, Input::Stop), "CancelBuild Terminate");
     assert_eq!(bench.give(1020, Input::Gone { pid: 1 }), "stopped:1");
     assert_eq!(bench.give(1030, patched()), "report:Stopped");
+}
+
+#[test]
+fn who_asks_is_told_how_things_stand_and_nothing_comes_of_it() {
+    fn standing(bench: &mut Bench) -> Standing {
+        let effects = bench.machine.step(bench.now(), Input::Weigh(Reply::new().0));
+        match &effects[..] {
+            [Effect::Weigh(standing, _)] => standing.clone(),
+            others => panic!("{others:?}"),
+        }
+    }
+    let mut bench = patchable();
+    assert_eq!(standing(&mut bench), Standing::Running { pid: 1, barred: None });
+    assert_eq!(bench.save(1000, "a"), "Patch");
+    assert_eq!(bench.give(1100, Input::Patched(Outcome::Restart("why".to_owned()))), "verdict:Restart Build");
+    bench.give(1101, Input::Building);
+    bench.give(1200, Input::Built(Err(Failure::default())));
+    let told = standing(&mut bench);
+    let Standing::Running { pid: 1, barred: Some(barred) } = &told else { panic!("{told:?}") };
+    assert!(barred.ends_with("could not be applied: why"), "{barred}");
+    bench.give(1300, Input::Ask(Ask::Stop));
+    bench.give(1310, Input::Gone { pid: 0 });
+    assert!(matches!(standing(&mut bench), Standing::Idle(why) if why.starts_with("it is stopped")));
 }
