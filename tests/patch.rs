@@ -119,6 +119,7 @@ fn a_module_with_another_name_takes_patches_again() {
     assert!(project.run(&["pause"]).status.success());
     project.edit("shop/go.mod", "example.com/shop", "example.com/store");
     project.edit("shop/main.go", "example.com/shop/", "example.com/store/");
+    project.edit("shop/more.go", "example.com/shop/", "example.com/store/");
     assert!(project.run(&["resume"]).status.success());
     up.until_event("restarted", "shop");
     up.until_notice("the module `example.com/store` has joined since it was built");

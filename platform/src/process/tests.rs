@@ -57,7 +57,8 @@ fn a_group_lives_as_long_as_a_grandchild() {
 fn a_descriptor_is_passed_on_and_closed_here_with_the_command() {
     use std::os::unix::net::UnixStream;
     let (mut ours, theirs) = UnixStream::pair().unwrap();
-    let mut command = Command::new("sh");
+    // Dash knows descriptors of one digit only.
+    let mut command = Command::new("bash");
     let number = pass_on(&mut command, theirs.into());
     command.arg("-c").arg(format!("echo hello >&{number}"));
     let group = spawn(&mut command).unwrap().group;
