@@ -101,8 +101,8 @@ fn a_service_that_cannot_be_told_another_port_is_told_what_to_write() {
     project
         .append("hotwatch.toml", &format!("[[service]]\nname = \"fixed\"\ndir = \"fixed\"\nport = {port}\n"));
     let mut up = project.up();
-    up.until_event("ready", "api");
-    up.until_event("started", "fixed");
+    up.until_each("started", &["fixed"]);
+    up.until_each("ready", &["api"]);
     project.write("smoke.http", "GET /\n");
     let output = project.run(&["verify", "fixed", "--requests", "smoke.http"]);
     let said = stderr(&output);
