@@ -18,6 +18,7 @@ mod remote;
 mod saves;
 mod supervisor;
 mod up;
+mod verify;
 mod weigh;
 mod why;
 
@@ -64,6 +65,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         Verb::Init(init) => init::init(&init, &cli.global),
         Verb::Check => check::check(&cli.global),
         Verb::Why { paths } => why::why(&paths, &cli.global),
+        Verb::Verify(asked) => verify::verify(&asked, &cli.global),
         Verb::Graph(asked) => graph::graph(&asked, &cli.global),
         Verb::Status(asked) => remote::status(asked, &cli.global),
         Verb::Restart(asked) => remote::ask(|wait| Ask::Restart { wait }, asked.of, &asked.wait, &cli.global),

@@ -38,6 +38,16 @@ Examples:
 The last, and for services that take patches the others too, asks the hotwatch that runs here: it compiles and
 compares what is on disk with what runs, and applies nothing.";
 
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  hotwatch verify users            the last requests that came to the port that hotwatch holds for it
+  hotwatch verify users --requests smoke.http
+  hotwatch verify users --requests smoke.http --all --ignore etag --json
+
+FILE holds requests as editors' HTTP clients write them: `GET /path`, headers, an empty line, the body, and
+`###` between two. The fresh process is built as a restart would, runs on a free port with the service's own
+variables, and is ended in any case. Exit code 0: all answers are the same; 1: they differ, or it failed.";
+
 const GRAPH_EXAMPLES: &str = "\
 Examples:
   hotwatch graph                       a tree per service
@@ -158,6 +168,9 @@ pub enum Verb {
         #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
         paths: Vec<PathBuf>,
     },
+    /// Send requests to a service and to a fresh process of what is on disk, and compare the answers
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(Verify),
     /// Show the services and the packages that they share
     #[command(after_help = GRAPH_EXAMPLES)]
     Graph(Graph),
@@ -308,6 +321,26 @@ pub struct Init {
 pub enum Editor {
     /// Visual Studio Code, through `.vscode/launch.json`.
     Vscode,
+}
+
+/// What to compare a running service with, and by what.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The service
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Send the requests in FILE instead of the last ones that came to the port that hotwatch holds
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub requests: Option<PathBuf>,
+    /// Send also what may change something: all but GET, HEAD and OPTIONS
+    #[arg(long)]
+    pub all: bool,
+    /// Do not compare this header, as in `--ignore etag`; may be repeated
+    #[arg(long, value_name = "HEADER")]
+    pub ignore: Vec<String>,
+    /// Wait no longer than this for the fresh process
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
 }
 
 /// How to show the graph.

@@ -2,6 +2,7 @@
 //! in start order. Nothing is started before all of it is known to fit together. Every error names the file,
 //! the line and what to do.
 
+mod beside;
 mod env;
 mod file;
 mod globs;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use hotwatch_platform::process::Signal;
 
 use crate::name::Name;
+pub use beside::BesideError;
 pub use globs::Globs;
 pub use proxy::Proxy;
 pub use readiness::{Http, Readiness, Ready};

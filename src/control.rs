@@ -11,7 +11,7 @@ mod recent;
 mod server;
 
 use crate::name::Name;
-use crate::service::{Ask, Reply};
+use crate::service::{Ask, Preview, Reached, Reply};
 
 pub use client::{Client, ClientError};
 pub use hub::Hub;
@@ -25,7 +25,9 @@ pub enum Command {
     /// Something with each of these services.
     Ask(Ask, Vec<Name>),
     /// To find out what a save of all that is on disk would lead to for each of these services, and to tell it.
-    Weigh(Vec<Name>, Reply),
+    Weigh(Vec<Name>, Reply<Preview>),
+    /// To tell how this service is reached.
+    Reach(Name, Reply<Reached>),
     /// To hold back what is saved from now on.
     Pause,
     /// To take in what was saved meanwhile.

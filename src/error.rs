@@ -9,9 +9,10 @@ use hotwatch_platform::watch::WatchError;
 
 use crate::app::cache::Holder;
 use crate::app::check::Finding;
-use crate::config::ConfigError;
+use crate::config::{BesideError, ConfigError};
 use crate::control::ClientError;
 use crate::log::file::LogError;
+use crate::replay::request::RequestError;
 
 /// Why hotwatch cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,15 @@ pub enum Error {
         "`{0}` cannot run under a debugger: its `run` starts something else than its binary; make `\"{{out}}\"` its first word"
     )]
     NotDebuggable(String),
+    /// A service that no second process can be started of.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
+    /// A file of requests.
+    #[error("`{}`: {error}", file.display())]
+    Requests { file: PathBuf, error: RequestError },
+    /// `verify` has nothing to compare, or nothing to compare with.
+    #[error("{0}")]
+    Unverified(String),
     /// No page for it.
     #[error("there is no verb `{0}`; `hotwatch --help` lists them")]
     NoVerb(String),

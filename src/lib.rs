@@ -32,6 +32,7 @@ mod debugger;
 mod go;
 mod patch;
 mod proxy;
+mod replay;
 
 // Execution.
 mod service;

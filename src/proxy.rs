@@ -9,6 +9,7 @@ mod exchange;
 mod holder;
 mod http1;
 mod link;
+mod recent;
 mod side;
 
 use std::io::{self, ErrorKind, Write};
@@ -23,6 +24,8 @@ use socket2::SockRef;
 
 use connection::Port;
 use holder::{Command, Holder};
+pub use recent::Passed;
+use recent::Recent;
 
 /// How many bytes are kept that one end has sent and the other does not take yet; the largest head fits.
 const BUFFER: usize = http1::HEAD_LIMIT;
@@ -66,6 +69,7 @@ pub struct Held {
     #[cfg(test)]
     address: SocketAddr,
     commands: Sender<Command>,
+    recent: Recent,
     /// `None` only while it is dropped: its end ends the thread.
     wake: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
@@ -89,12 +93,13 @@ impl Held {
         woken.set_nonblocking(true)?;
         let (commands, obeyed) = crossbeam_channel::unbounded();
         let Settings { live_reload, patience, .. } = settings;
+        let recent = Recent::default();
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let holder = Holder {
             listeners,
             wake: woken,
             commands: obeyed,
-            port: Port { current: None, page: None, live_reload, patience },
+            port: Port { current: None, page: None, live_reload, patience, recent: recent.clone() },
             tell: Box::new(tell),
             stamp: u64::try_from(since.as_nanos()).unwrap_or_default(),
             last: None,
@@ -108,6 +113,7 @@ impl Held {
             #[cfg(test)]
             address,
             commands,
+            recent,
             wake: Some(wake),
             thread,
         })
@@ -133,6 +139,11 @@ impl Held {
     /// Ends whatever is still open to `id`: requests that have got no answer yet are answered with 502.
     pub fn close(&self, id: i32) {
         self.ask(Command::Close(id));
+    }
+
+    /// The last requests that were passed on, newest last; small ones whose heads tell the length of their bodies.
+    pub fn recent(&self) -> Vec<Passed> {
+        self.recent.all()
     }
 
     /// While `text` is set, browsers that ask for a page get one that shows it, and which asks for itself again once

@@ -12,6 +12,8 @@ mod place;
 mod port;
 mod preview;
 mod protocol;
+mod reach;
+mod reply;
 mod state;
 mod swap;
 
@@ -34,9 +36,11 @@ use lean::Lean;
 use patches::Patches;
 use place::Place;
 use port::{Given, Port};
-pub use preview::{Preview, Reply};
+pub use preview::Preview;
 pub use protocol::{Ask, Changed, Input, Renewal, Report};
 use protocol::{Effect, Launch, Timing};
+pub use reach::Reached;
+pub use reply::Reply;
 use state::Machine;
 use swap::Running;
 
@@ -175,8 +179,10 @@ impl Actor {
     fn run(mut self) {
         self.give(Input::Tick);
         while !self.stopped {
-            if let Some(input) = self.next() {
-                self.give(input);
+            match self.next() {
+                Some(Input::Reach { reply }) => reply.send(self.reached()),
+                Some(input) => self.give(input),
+                None => {}
             }
         }
         self.build.take();

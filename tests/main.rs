@@ -27,3 +27,4 @@ mod stopping;
 mod support;
 mod table;
 mod verbs;
+mod verify;

@@ -130,6 +130,23 @@ impl Cache {
         }
     }
 
+    /// A directory for what runs for a while beside the hotwatch that has the project at `root`, if one has.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn beside(root: &Path) -> Result<Cache, Error> {
+        let mut dir = dir(root).into_os_string();
+        dir.push(format!("-{}", std::process::id()));
+        let dir = PathBuf::from(dir);
+        let made = || -> io::Result<Cache> {
+            fs::create_dir_all(&dir)?;
+            let file = File::create(dir.join(LOCK))?;
+            let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+            Ok(Cache { dir: dir.clone(), lock })
+        };
+        made().map_err(Error::io(format!("write to `{}`", dir.display())))
+    }
+
     /// A file name for this hotwatch's socket, in a directory that is not only for it.
     pub fn socket_name(&self) -> String {
         format!("{:016x}.sock", xxh3_64(self.dir.as_os_str().as_encoded_bytes()))

@@ -15,7 +15,7 @@ use crate::cli::{Global, Logs, Services, Timeline, Wait};
 use crate::control::{Answer, Client, ClientError, Request, Verb};
 use crate::error::Error;
 use crate::log::file;
-use crate::service::Preview;
+use crate::service::{Preview, Reached};
 use crate::snapshot::{self, MARK, Reload, Service};
 
 /// What is known at once is answered within this time.
@@ -59,6 +59,22 @@ pub fn weigh(services: Vec<String>, global: &Global) -> Result<(bool, Vec<Previe
         Ok(())
     })?;
     Ok(found)
+}
+
+/// How the process of `service` is reached, as the hotwatch that runs here says.
+///
+/// # Errors
+/// None runs, or it does not answer.
+pub fn reach(service: &str, global: &Global) -> Result<Option<Reached>, Error> {
+    let request = request(Verb::Reach, Services { services: vec![service.to_owned()] }, global);
+    let mut reached = None;
+    connect(&project(global)?)?.ask(&request, Some(AT_ONCE), |answer| {
+        if let Answer::Reached(told) = answer {
+            reached = Some(told);
+        }
+        Ok(())
+    })?;
+    Ok(reached)
 }
 
 /// `hotwatch timeline`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::service::Preview;
+use crate::service::{Preview, Reached};
 use crate::snapshot::{Reload, Service};
 
 /// Raised whenever a line means something else than before.
@@ -38,6 +38,8 @@ pub enum Verb {
     Timeline,
     /// What a save of all that is on disk would lead to.
     Weigh,
+    /// How the process of the one service that is named is reached.
+    Reach,
     /// What was told, and with `follow` what will be.
     Logs { follow: bool, since: Option<Duration> },
     /// Another process of each.
@@ -75,6 +77,8 @@ pub enum Answer {
     Timeline { project: String, services: Vec<String>, reloads: Vec<Reload> },
     /// What a save of all that is on disk would lead to, of those that take patches; whether saves wait.
     Weighed { paused: bool, previews: Vec<Preview> },
+    /// How the process of a service is reached.
+    Reached(Reached),
     /// It was not done, in words.
     Error(String),
     /// The last line: whether all that was asked for has worked.

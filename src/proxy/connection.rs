@@ -13,6 +13,7 @@ use super::answer::{self, Failure};
 use super::exchange::{Exchange, Progress};
 use super::http1::{self, Opening, Refusal, Request};
 use super::link::{Backend, Link};
+use super::recent::Recent;
 use super::side::{Side, Wrote};
 
 /// How long the line of a request may take to arrive before the connection is taken for something else, whose client
@@ -41,6 +42,8 @@ pub struct Port {
     pub live_reload: bool,
     /// How long what has arrived waits for a process.
     pub patience: Duration,
+    /// The last requests.
+    pub recent: Recent,
 }
 
 /// A client's connection.
@@ -173,7 +176,7 @@ impl Connection {
                 Stage::Opening { .. } => self.open(port, now),
                 Stage::Between => self.take_request(now),
                 Stage::Pending { .. } => self.send_request(port, now),
-                Stage::Exchange(_) => self.exchange(),
+                Stage::Exchange(_) => self.exchange(port),
                 Stage::Tunnel => self.tunnel(),
                 Stage::Events { .. } => self.events(port),
                 Stage::Closing { .. } => self.end(now),
@@ -283,7 +286,7 @@ impl Connection {
         if self.is_out_of_patience(port, now) { self.fail(Failure::Absent, head_only) } else { Step::Stay }
     }
 
-    fn exchange(&mut self) -> Step {
+    fn exchange(&mut self, port: &Port) -> Step {
         let (Stage::Exchange(exchange), Some(link)) = (&mut self.stage, &mut self.link) else {
             return Step::Stay;
         };
@@ -295,6 +298,7 @@ impl Connection {
             self.stage = Stage::Closing { since: None };
             return Step::Again;
         }
+        exchange.passed().into_iter().for_each(|passed| port.recent.push(passed));
         if self.client.has_ended() && self.client.input.is_empty() {
             link.side.finish();
         }

@@ -5,6 +5,7 @@
 use super::BUFFER;
 use super::chunked::{Malformed, Part};
 use super::http1::{self, Body, Meaning, Request, Response, Script};
+use super::recent::Passed;
 
 /// A request that was sent to a service.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Exchange {
     reply: Reply,
     /// Whether the connections outlive this.
     persistent: bool,
+    /// The request as far as it has come, if it is to be kept.
+    kept: Option<Passed>,
 }
 
 /// How far the response is.
@@ -53,7 +56,16 @@ impl Exchange {
             None => to.extend_from_slice(head),
         }
         let persistent = request.persistent;
-        Exchange { request, script, reply: Reply::Head, persistent }
+        let kept = match request.body {
+            Body::Length(length) if !request.connect => Passed::begin(head, length),
+            _ => None,
+        };
+        Exchange { request, script, reply: Reply::Head, persistent, kept }
+    }
+
+    /// The request, once it was sent entirely, if it is to be kept.
+    pub fn passed(&mut self) -> Option<Passed> {
+        if self.is_sent() { self.kept.take() } else { None }
     }
 
     /// Whether the client has got nothing yet that would be at odds with an answer of ours.
@@ -76,7 +88,10 @@ impl Exchange {
     /// # Errors
     /// It does not follow its coding; what came before that has been moved.
     pub fn send(&mut self, from: &mut Vec<u8>, to: &mut Vec<u8>) -> Result<(), Malformed> {
-        pass(&mut self.request.body, &mut None, from, to)
+        let before = to.len();
+        let result = pass(&mut self.request.body, &mut None, from, to);
+        self.kept.iter_mut().for_each(|kept| kept.body.extend_from_slice(&to[before..]));
+        result
     }
 
     /// Moves the response; `ended` says that the service will send nothing more than what is in `from`.

@@ -77,6 +77,23 @@ fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[test]
+fn the_last_requests_are_kept_with_their_bodies() {
+    let (rig, service) = (Rig::new(), Service::echo(1));
+    rig.switch(&service);
+    let mut client = rig.connect();
+    let head = "POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\n";
+    // The body comes in two pieces, and the next request behind the second.
+    write!(client, "{head}ab").unwrap();
+    client.flush().unwrap();
+    write!(client, "cdGET /b HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!([answer(&mut client).body, answer(&mut client).body], ["1 /a abcd", "1 /b "]);
+    rig.ask(&format!("POST /d HTTP/1.1\r\nContent-Length: 70000\r\n\r\n{}", "x".repeat(70_000)));
+    let recent = rig.held.recent();
+    let kept: Vec<_> = recent.iter().map(|it| (it.head.as_slice(), it.body.as_slice())).collect();
+    assert_eq!(kept, [(head.as_bytes(), &b"abcd"[..]), (b"GET /b HTTP/1.1\r\n\r\n", b"")]);
+}
+
+#[test]
 fn clients_that_send_no_more_are_answered() {
     let (rig, service) = (Rig::new(), Service::echo(1));
     rig.switch(&service);

@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::Sender;
 
 use super::ahead::Begun;
-use super::preview::{self, Reply, Standing};
+use super::preview::{self, Preview, Standing};
 use super::protocol::Input;
+use super::reply::Reply;
 use crate::config::Service;
 use crate::patch::patcher::{Baselines, Patcher, Process, Told, Weighed};
 use crate::patch::recipe::{Recipe, Unable};
@@ -156,7 +157,7 @@ impl Patches {
 
     /// Finds out what a save of all that is on disk would lead to, and tells it; says nothing of a service that takes no
     /// patches by its settings.
-    pub fn weigh(&self, service: &Service, standing: Standing, reply: Reply) {
+    pub fn weigh(&self, service: &Service, standing: Standing, reply: Reply<Preview>) {
         if service.patch.is_none() {
             return;
         }

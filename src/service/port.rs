@@ -8,7 +8,7 @@ use crossbeam_channel::Sender;
 
 use super::protocol::Input;
 use crate::config::Proxy;
-use crate::proxy::{Held, Listen, Settings, Told};
+use crate::proxy::{Held, Listen, Passed, Settings, Told};
 use crate::record::Event;
 
 /// A port that is held; dropping it gives it up.
@@ -95,6 +95,14 @@ impl Port {
             Port::Shared(_) => return false,
         }
         true
+    }
+
+    /// The last requests that came, as far as they passed here.
+    pub fn recent(&self) -> Vec<Passed> {
+        match self {
+            Port::Forwarded { held, .. } => held.recent(),
+            Port::Shared(_) => Vec::new(),
+        }
     }
 
     /// The process `pid` is gone: whatever is still open to it is closed.

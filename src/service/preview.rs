@@ -1,6 +1,5 @@
 //! What a save of all that is on disk would lead to for one service, told to whoever asks; nothing comes of it. Pure.
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde::{Deserialize, Serialize};
 
 use crate::patch::patcher::Weighed;
@@ -32,32 +31,6 @@ pub enum Standing {
     /// This process runs; and why nothing is applied to it even if it could be, if that is so.
     Running { pid: i32, barred: Option<String> },
 }
-
-/// The way back to whoever has asked; there is no more to come when all clones of it are gone.
-#[derive(Debug, Clone)]
-pub struct Reply(Sender<Preview>);
-
-impl Reply {
-    /// One, and where its previews arrive.
-    pub fn new() -> (Reply, Receiver<Preview>) {
-        let (sender, received) = unbounded();
-        (Reply(sender), received)
-    }
-
-    /// Passes on `preview`.
-    pub fn send(&self, preview: Preview) {
-        // Whoever has asked may have gone.
-        let _ = self.0.send(preview);
-    }
-}
-
-impl PartialEq for Reply {
-    fn eq(&self, other: &Reply) -> bool {
-        self.0.same_channel(&other.0)
-    }
-}
-
-impl Eq for Reply {}
 
 /// The preview of `service` of which no process runs; what leads to one is told by `why`.
 pub fn idle(service: String, why: &str) -> Preview {
@@ -94,6 +67,7 @@ pub fn preview(service: String, pid: i32, barred: Option<String>, weighed: Weigh
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Reply;
 
     #[test]
     fn what_is_found_out_and_how_things_stand_make_the_preview() {

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use hotwatch_platform::process::Exit;
 
-use super::preview::{Reply, Standing};
+use super::preview::{Preview, Standing};
+use super::reach::Reached;
+use super::reply::Reply;
 use crate::change::Digest;
 use crate::config;
 use crate::go::build::Made;
@@ -88,7 +90,9 @@ pub enum Input {
     /// The user asks for something.
     Ask(Ask),
     /// The user asks what a save of all that is on disk would lead to.
-    Weigh(Reply),
+    Weigh(Reply<Preview>),
+    /// Somebody wants to send the process requests.
+    Reach { reply: Reply<Reached> },
     /// Stop for good.
     Stop,
     /// Stop at once.
@@ -143,7 +147,7 @@ pub enum Effect {
     /// Apply the save to the process; reported as [`Input::Patched`].
     Patch,
     /// Find out what a save of all that is on disk would lead to, and tell it.
-    Weigh(Standing, Reply),
+    Weigh(Standing, Reply<Preview>),
     /// End the running build; its end is reported as [`Input::Built`].
     CancelBuild,
     /// Start a process; reported as [`Input::Started`] or [`Input::NotStarted`].

@@ -276,6 +276,7 @@ impl Machine {
             // The actor has taken these in.
             Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) => {}
             Input::Prepared(_) | Input::BuiltAhead(..) => {}
+            Input::Reach { .. } => {}
             Input::Started { pid } => self.started(now, pid),
             Input::NotStarted(reason) => self.not_started(now, reason),
             Input::Ready { pid } => self.ready(now, pid),

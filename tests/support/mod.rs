@@ -199,7 +199,7 @@ impl Project {
 }
 
 /// Looks again and again until `look` finds something, where nothing tells of it.
-pub fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
         if let Some(found) = look() {

@@ -5,6 +5,8 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, SystemTime};
 
+use crossbeam_channel::select;
+
 use super::Shared;
 use crate::config;
 use crate::control::Command;
@@ -16,7 +18,7 @@ use crate::log::json::Json;
 use crate::log::terminal::Terminal;
 use crate::name::Name;
 use crate::record::{Event, Record};
-use crate::service::{Ask, Preview, Reply};
+use crate::service::{Ask, Reply};
 use crate::snapshot::{Reload, Service};
 
 /// A client says what it wants within this time.
@@ -77,14 +79,19 @@ impl Client<'_> {
                 self.say(&Answer::End { ok: true })
             }
             Verb::Weigh => {
-                let (reply, received) = Reply::new();
-                (self.shared.command)(Command::Weigh(services.clone(), reply));
-                let mut previews: Vec<Preview> = received.iter().collect();
-                let place =
-                    |preview: &Preview| services.iter().position(|name| name.as_str() == preview.service);
-                previews.sort_by_key(place);
+                let mut previews = self.told(|reply| Command::Weigh(services.clone(), reply));
+                previews
+                    .sort_by_key(|preview| services.iter().position(|name| name.as_str() == preview.service));
                 let paused = self.shared.hub.look(|snapshot| snapshot.paused);
                 self.say(&Answer::Weighed { paused, previews })?;
+                self.say(&Answer::End { ok: true })
+            }
+            Verb::Reach => {
+                let Some(name) = services.into_iter().next() else {
+                    return self.say(&Answer::End { ok: false });
+                };
+                let reached = self.told(|reply| Command::Reach(name, reply));
+                reached.into_iter().try_for_each(|reached| self.say(&Answer::Reached(reached)))?;
                 self.say(&Answer::End { ok: true })
             }
             Verb::Logs { follow, since } => {
@@ -124,6 +131,26 @@ impl Client<'_> {
                 self.say(&Answer::End { ok: true })
             }
         }
+    }
+
+    /// All that is answered to a command, until nobody is left who could answer it.
+    fn told<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Vec<T> {
+        // Ends with hotwatch, which may have ended before it was asked.
+        let ended = self.shared.hub.follow(None, |_| false);
+        let (reply, told) = Reply::new();
+        (self.shared.command)(command(reply));
+        let mut all = Vec::new();
+        loop {
+            select! {
+                recv(told) -> answer => match answer {
+                    Ok(answer) => all.push(answer),
+                    Err(_) => break,
+                },
+                recv(ended.records) -> _ => break,
+            }
+        }
+        self.shared.hub.unfollow(ended.number);
+        all
     }
 
     /// Asks for something, and waits until that is over if the client does.

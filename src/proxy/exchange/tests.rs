@@ -156,3 +156,25 @@ fn pages_get_the_script_behind_them_and_tell_the_new_length() {
     let (sent, received, ..) = exchange(other.as_bytes(), response.as_bytes(), 0, Some(script));
     assert_eq!((sent.as_slice(), received.as_slice()), (other.as_bytes(), response.as_bytes()));
 }
+
+#[test]
+fn what_is_kept_is_kept_once_and_only_when_its_length_was_told() {
+    let kept = |request: &str| {
+        let head = http1::request(request.as_bytes()).unwrap().unwrap();
+        let (length, mut to) = (head.length, Vec::new());
+        let mut exchange = Exchange::begin(head, &request.as_bytes()[..length], None, &mut to);
+        let mut body = request.as_bytes()[length..].to_vec();
+        let before = exchange.passed().is_some();
+        exchange.send(&mut body, &mut to).unwrap();
+        let kept = exchange.passed().map(|passed| passed.body);
+        assert_eq!(exchange.passed(), None);
+        (before, kept)
+    };
+    assert_eq!(kept("GET / HTTP/1.1\r\n\r\n"), (true, None));
+    assert_eq!(kept("PUT / HTTP/1.1\r\nContent-Length: 2\r\n\r\nab"), (false, Some(b"ab".to_vec())));
+    assert_eq!(kept("PUT / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab"), (false, None));
+    assert_eq!(
+        kept("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
+        (false, None)
+    );
+}

@@ -17,6 +17,14 @@ impl Machine {
             && self.fresh.is_none()
     }
 
+    /// The process that runs, if one does.
+    pub fn pid(&self) -> Option<i32> {
+        match self.process {
+            Process::Running { pid, .. } => Some(pid),
+            _ => None,
+        }
+    }
+
     /// How things stand for whoever asks what a save would lead to.
     pub(super) fn standing(&self) -> Standing {
         let Process::Running { pid, .. } = self.process else {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::patch::patcher::{Link, Outcome, Patched, Took};
-use crate::service::preview::{Reply, Standing};
+use crate::service::Reply;
+use crate::service::preview::Standing;
 
 /// A machine whose process 1 takes patches.
 fn patchable() -> Bench {
