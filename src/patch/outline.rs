@@ -19,6 +19,10 @@ const GO: u16 = 1;
 /// How the compiler names the type of a closure that holds something.
 const CLOSURE_TYPE: &str = "type:noalg.struct { F uintptr";
 
+/// How the names begin that descriptions of types refer to. Those that are not exported are numbered
+/// (`dname` in `cmd/compile/internal/reflectdata/reflect.go`).
+const NAME: &str = "type:.namedata.";
+
 /// A package as it was compiled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
@@ -98,7 +102,7 @@ impl Outline {
                     }
                     continue;
                 }
-                _ if is_value_of_function(&name) || is_of_linker(&name) => continue,
+                _ if is_value_of_function(&name) || is_of_linker(&name) || name.starts_with(NAME) => continue,
                 _ => {}
             }
             let functions = reader.functions_in(symbol);
@@ -237,10 +241,11 @@ impl Reader<'_> {
         let name = self.object.name(target);
         if let Target::Own(index) = target {
             let symbol = &self.object.symbols()[index];
+            let has_name = ["type:", "go:itab."].iter().any(|prefix| name.starts_with(prefix));
             let is_anonymous = symbol.kind != Kind::Text
                 && (is_generated(name) || symbol.kind == Kind::ReadOnly)
                 && !is_value_of_function(name)
-                && !["type:", "go:itab."].iter().any(|prefix| name.starts_with(prefix));
+                && (!has_name || name.starts_with(NAME));
             if is_anonymous && !matches!(self.digests[index], State::Begun) {
                 hash.update(&self.digest(index).to_le_bytes());
                 return;
