@@ -1,6 +1,12 @@
 //! The edits: each says what it changes, where that shows, and how it has to reach the process.
 
+mod apart;
+mod kept;
+
 use Expected::{Extended, Nothing, Patched, Restarted};
+
+pub use apart::APART;
+pub use kept::KEPT;
 
 /// A save of one file.
 #[derive(Debug)]
