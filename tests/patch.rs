@@ -102,6 +102,14 @@ fn new_variables_get_their_values() {
 }
 
 #[test]
+fn types_that_the_process_has_made() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::REFLECTED);
+}
+
+#[test]
 fn what_the_process_lacks() {
     if !is_possible() {
         return;

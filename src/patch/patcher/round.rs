@@ -18,6 +18,7 @@ use crate::patch::link::MAIN;
 use crate::patch::mangle::mangled;
 use crate::patch::object::Object;
 use crate::patch::outline::{Function, Outline};
+use crate::patch::session::Made;
 use crate::patch::sources::{Inputs, Sources};
 use crate::patch::verdict::{Change, Contents, Known as Found, Reason, Verdict, shown};
 use crate::record::Effect;
@@ -192,8 +193,9 @@ impl Running {
         let offset =
             |name: &String| linked.functions.get(&mangled(name, minor)).map(|function| function.offset);
         let first: Vec<u64> = initial.functions.iter().filter_map(offset).collect();
+        let made = Made::of(&self.loaded);
         let loaded =
-            self.session.switch(&linked, &first, &jumps).map_err(|error| restart(error.to_string()))?;
+            self.session.switch(&linked, &first, made, &jumps).map_err(|error| restart(error.to_string()))?;
         // What nothing comes to was not linked, and is as good as not written yet.
         let is_linked = |name: &String| linked.functions.contains_key(&mangled(name, minor));
         let (renamed, idle): (Vec<&String>, Vec<&String>) =
