@@ -4,6 +4,7 @@
 mod course;
 mod demo;
 mod edits;
+mod origin;
 mod verify;
 
 use std::io::{Read, Write};

@@ -357,6 +357,14 @@ pub const FILES: &[Edit] = &[
     ),
     // A package in another language than Go.
     new("price/note.s", Restarted("`note.s` changed"), &[("", "// Nothing.\n")]),
+    // A workspace that the module becomes part of.
+    Edit {
+        file: "main.go",
+        change: &[("hello %s %s", "hello in a workspace %s %s")],
+        path: "/hello",
+        expected: Restarted("`go.work` changed"),
+        also: Some(("go.work", &[("", "go 1.22\n\nuse .\n")])),
+    },
 ];
 
 /// New variables that begin with what has to be computed.

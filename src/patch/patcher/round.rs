@@ -108,12 +108,15 @@ impl Running {
     ) -> Result<Option<Prepared>, Why> {
         let restart = |words: String| Why::Restart(words);
         let io = |error: std::io::Error| Why::Restart(format!("its files cannot be read: {error}"));
+        if !self.recipe.origin.stands() {
+            return Err(restart("the go command is another one, or is set otherwise".to_owned()));
+        }
         let workspace = self.recipe.workspace.as_deref();
         let sources = Sources::read(&self.program, workspace, Some(&self.sources)).map_err(io)?;
         let difference = self.sources.difference(&sources);
         if let Some(file) = difference.beside {
             let name = file.file_name().unwrap_or(file.as_os_str()).display().to_string();
-            return Err(restart(format!("`{name}` changed, which is part of more than Go code")));
+            return Err(restart(format!("`{name}` changed, which takes a build")));
         }
         if difference.changed.is_empty() {
             return Err(Why::Unchanged);
