@@ -74,10 +74,10 @@ pub struct Variable {
 
 impl Outline {
     /// What is another in `other`, if anything: a function that refers to others, or captures otherwise, a type or a
-    /// variable. Where both are of the same text, the language or the toolchain is another. Instructions may differ, as
-    /// they do where only one of them was compiled to be loaded.
+    /// variable. Where both are of the same text, the language or the toolchain is another. Instructions may differ, and
+    /// whether what they refer to is called directly, as they do where only one of them was compiled to be loaded.
     pub fn unlike<'a>(&'a self, other: &'a Outline) -> Option<&'a str> {
-        let refers = |function: &'a Function| (&function.calls, &function.mentions, &function.closure_types);
+        let refers = |function: &'a Function| (&function.calls | &function.mentions, &function.closure_types);
         let functions = difference(&self.functions, &other.functions, refers);
         functions
             .or_else(|| difference(&self.types, &other.types, |digest| digest))
