@@ -54,6 +54,10 @@ pub struct GoEnv {
     pub experiments: String,
     /// The file of the workspace, if there is one.
     pub workspace: Option<PathBuf>,
+    /// Where it is installed.
+    pub root: PathBuf,
+    /// The file with the user's settings of it.
+    pub settings: PathBuf,
 }
 
 impl GoEnv {
@@ -80,6 +84,8 @@ pub fn env(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<GoEnv> {
         "GOFLAGS",
         "GOWORK",
         "GOEXPERIMENT",
+        "GOROOT",
+        "GOENV",
     ];
     let output = Command::new("go").args(["env", "-json"]).args(names).current_dir(dir).envs(env).output()?;
     if !output.status.success() {
@@ -100,6 +106,8 @@ pub fn env(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<GoEnv> {
         flags: told("GOFLAGS").split_whitespace().map(str::to_owned).collect(),
         experiments: told("GOEXPERIMENT"),
         workspace: Some(told("GOWORK")).filter(|file| !file.is_empty() && file != "off").map(PathBuf::from),
+        root: told("GOROOT").into(),
+        settings: told("GOENV").into(),
     })
 }
 

@@ -16,6 +16,7 @@ pub mod keep;
 pub mod link;
 mod mangle;
 pub mod object;
+mod origin;
 mod outline;
 pub mod patcher;
 pub mod recipe;

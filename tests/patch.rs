@@ -4,6 +4,7 @@
 mod course;
 mod demo;
 mod edits;
+mod origin;
 mod verify;
 
 use std::io::{Read, Write};
@@ -99,6 +100,14 @@ fn new_variables_get_their_values() {
         return;
     }
     Course::run(edits::INITIAL);
+}
+
+#[test]
+fn types_that_the_process_has_made() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::REFLECTED);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct Program {
     pub used_elsewhere: BTreeMap<String, String>,
     /// What packages import that are not the user's.
     pub imported_elsewhere: BTreeSet<String>,
+    /// The directories of packages that the user's tree has copies of.
+    pub vendored: BTreeSet<PathBuf>,
 }
 
 impl Program {
@@ -35,8 +37,9 @@ impl Program {
         let uses: Vec<(String, String)> = uses.collect();
         let imported_elsewhere = uses.iter().map(|(import, _)| import.clone()).collect();
         let used_elsewhere = uses.into_iter().filter(|(import, _)| own.contains(import)).collect();
+        let vendored = raw.iter().filter(|raw| raw.is_vendored()).map(|raw| raw.dir.clone()).collect();
         let packages = raw.into_iter().map(Raw::package).collect();
-        Program { packages, context, used_elsewhere, imported_elsewhere }
+        Program { packages, context, used_elsewhere, imported_elsewhere, vendored }
     }
 }
 
@@ -175,6 +178,10 @@ impl Module {
 impl Raw {
     fn is_own(&self) -> bool {
         !self.standard && self.module.as_ref().is_some_and(Module::is_own)
+    }
+
+    fn is_vendored(&self) -> bool {
+        !self.standard && !self.is_own() && self.dir.ends_with(Path::new("vendor").join(&self.import_path))
     }
 
     /// Files in other languages.

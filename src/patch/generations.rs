@@ -60,6 +60,18 @@ pub struct Linked {
     pub memory: u64,
 }
 
+impl Linked {
+    /// Where the types are that came with it, in bytes from where the library is loaded.
+    pub fn types(&self) -> impl Iterator<Item = u64> {
+        self.data.iter().filter(|(name, _)| is_type(name)).map(|(_, offset)| *offset)
+    }
+}
+
+/// Whether the symbol `name` describes a type.
+pub fn is_type(name: &str) -> bool {
+    name.starts_with("type:") && !name.starts_with("type:.")
+}
+
 /// A patch that was loaded.
 #[derive(Debug)]
 pub struct Generation {

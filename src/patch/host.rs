@@ -11,6 +11,7 @@ use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{LittleEndian, Object, ObjectSymbol, SymbolKind, elf};
 
 use super::bytes::{u32_at, u64_at};
+use super::generations::is_type;
 
 /// Why an executable cannot be patched.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +113,6 @@ impl Host {
 
     /// The descriptors of types, by address.
     pub fn types(&self) -> HashMap<u64, &str> {
-        let is_type = |name: &str| name.starts_with("type:") && !name.starts_with("type:.");
         let types = self.symbols.iter().filter(|(name, _)| is_type(name));
         types.map(|(name, known)| (known.address, name.as_str())).collect()
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::generations::{Linked, Loaded};
+use super::generations::{Linked, Loaded, is_type};
 use super::image::{self, Changes, ImageError, Relocatable};
 use super::keep;
 use super::mangle::{mangled, package_of};
@@ -202,11 +202,6 @@ fn check_types(packages: &[(String, Object)], loaded: &Loaded) -> Result<(), Lin
         }
     }
     if missing.is_empty() { Ok(()) } else { Err(LinkError::Types(missing.into_iter().collect())) }
-}
-
-/// Whether `name` is that of a type's description.
-fn is_type(name: &str) -> bool {
-    name.starts_with("type:") && !name.starts_with("type:.")
 }
 
 /// The types that the layout of the one described by `symbol` is made of.

@@ -77,6 +77,17 @@ pub struct Variable {
 }
 
 impl Outline {
+    /// What is another in `other`, if anything: a function that refers to others, or captures otherwise, a type or a
+    /// variable. Where both are of the same text, the language or the toolchain is another. Instructions may differ, and
+    /// whether what they refer to is called directly, as they do where only one of them was compiled to be loaded.
+    pub fn unlike<'a>(&'a self, other: &'a Outline) -> Option<&'a str> {
+        let refers = |function: &'a Function| (&function.calls | &function.mentions, &function.closure_types);
+        let functions = difference(&self.functions, &other.functions, refers);
+        functions
+            .or_else(|| difference(&self.types, &other.types, |digest| digest))
+            .or_else(|| difference(&self.variables, &other.variables, |variable| variable))
+    }
+
     /// The outline of what `object` holds, of whose closures the compiler has told `captures`.
     pub fn of(object: &Object, captures: &[Capture]) -> Outline {
         let mut reader = Reader { object, captures, digests: vec![State::Unknown; object.symbols().len()] };
@@ -124,6 +135,17 @@ impl Outline {
         }
         outline
     }
+}
+
+/// A name for which `part` is not the same in both.
+fn difference<'a, T, P: PartialEq>(
+    one: &'a BTreeMap<String, T>,
+    other: &'a BTreeMap<String, T>,
+    part: impl Fn(&'a T) -> P,
+) -> Option<&'a str> {
+    let names = one.keys().chain(other.keys()).map(String::as_str);
+    let in_both = |name: &&str| one.get(*name).map(&part) == other.get(*name).map(&part);
+    names.into_iter().find(|name| !in_both(name))
 }
 
 /// Whether `name` is that of a function's value: a word that points to its code.

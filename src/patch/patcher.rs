@@ -2,6 +2,7 @@
 //! the conversation with the agent, the outlines of the user's packages and all that was loaded.
 
 mod baseline;
+mod compiling;
 mod contracts;
 mod initial;
 mod linking;

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::compile::{NAMED, NOT_INLINED, Tools};
+use super::origin::Origin;
 use super::{agent, tool};
 use crate::config::{Build, Service};
 use crate::go::export::{self, Asked, ExportError, Sketch};
@@ -42,6 +43,8 @@ pub struct Recipe {
     pub flags: Vec<String>,
     /// The file of the workspace, if there is one.
     pub workspace: Option<PathBuf>,
+    /// The go command that it is for.
+    pub origin: Origin,
 }
 
 /// Why a service cannot be patched, in words that end a sentence.
@@ -100,8 +103,10 @@ impl Recipe {
         flags.extend(modules.iter().map(|module| format!("-gcflags={module}/...={NAMED} {NOT_INLINED}")));
         flags.push(format!("-overlay={}", overlay.display()));
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+        let origin = Origin::of(&asked, env);
         let tools = Tools { dir: asked.tools, version: asked.version, threads };
-        Ok(Recipe { tools, dir: dir.to_owned(), modules, flags, workspace: asked.workspace })
+
+        Ok(Recipe { tools, dir: dir.to_owned(), modules, flags, workspace: asked.workspace, origin })
     }
 
     /// The command that builds `service`; `{out}` stands for the binary.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::generations::{Generation, Linked};
+use super::generations::{Generation, Linked, Loaded};
 use super::jump::Jump;
 
 /// How long an answer may take. A service that is stopped in a debugger does not answer either.
@@ -67,9 +67,35 @@ struct Request<'a> {
     r#do: &'a str,
     library: &'a str,
     first: Vec<u64>,
+    types: Vec<u64>,
+    made: Made,
     jumps: Vec<AskedJump>,
     ranges: Vec<[u64; 2]>,
     counters: Vec<u64>,
+}
+
+/// Where the service's package `reflect` keeps the types that it has made (`reflect/type.go`), each as an address, or 0
+/// where the service has not got that variable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Made {
+    lookup_cache: u64,
+    ptr_map: u64,
+    func_lookup_cache: u64,
+    struct_lookup_cache: u64,
+}
+
+impl Made {
+    /// Where they are in what `loaded` is about.
+    pub fn of(loaded: &Loaded) -> Made {
+        let at = |name: &str| loaded.host().find(name).map_or(0, |known| known.address);
+        Made {
+            lookup_cache: at("reflect.lookupCache"),
+            ptr_map: at("reflect.ptrMap"),
+            func_lookup_cache: at("reflect.funcLookupCache"),
+            struct_lookup_cache: at("reflect.structLookupCache"),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -116,7 +142,7 @@ impl Session {
     }
 
     /// Loads `linked`, calls the functions that are at the offsets `first` in it, and writes `jumps`: all of them, or none
-    /// if it is refused.
+    /// if it is refused, as a type that comes with it is if it is among those that are `made` already.
     ///
     /// # Errors
     /// See [`SessionError`]. What was loaded stays loaded, so the patch must not be tried again.
@@ -124,6 +150,7 @@ impl Session {
         &mut self,
         linked: &Linked,
         first: &[u64],
+        made: Made,
         jumps: &[Jump],
     ) -> Result<Switched, SessionError> {
         let library = linked.library.to_string_lossy();
@@ -131,8 +158,9 @@ impl Session {
             .iter()
             .map(|jump| AskedJump { at: jump.old, expected: base64(&jump.expected), offset: jump.offset })
             .collect();
-        let first = first.to_vec();
-        let request = Request { r#do: "switch", library: &library, first, jumps, ..Request::default() };
+        let (first, types) = (first.to_vec(), linked.types().collect());
+        let request =
+            Request { r#do: "switch", library: &library, first, types, made, jumps, ..Request::default() };
         let answer = self.ask(&request)?;
         let [open, pause] = [answer.open, answer.pause].map(Duration::from_micros);
         Ok(Switched { base: answer.base, open, pause })

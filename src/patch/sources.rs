@@ -6,22 +6,24 @@ mod package;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use std::os::unix::fs::MetadataExt;
 
 use crate::go::export::{Own, Program};
-pub use package::{Inputs, Text};
-use package::{Package, digest};
+use package::Package;
+pub use package::{Inputs, Text, digest};
 
 /// The packages, and what they are made of beside their own files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// By the path that the linker knows.
     packages: BTreeMap<String, Package>,
-    /// Digests by path: what says how the packages are built.
+    /// Digests by path: what says how the packages are built, and directories of vendored packages.
     beside: BTreeMap<PathBuf, u64>,
 }
 
@@ -50,10 +52,14 @@ impl Sources {
             let before = before.and_then(|before| before.packages.get(path));
             let package = Package::read(&own.dir, &program.context, before)?;
             sources.packages.insert(path.clone(), package);
-            for path in own.beside.iter().map(PathBuf::as_path).chain(workspace) {
-                sources.beside.entry(path.to_owned()).or_insert_with(|| digest(path));
+            // What would make a module or a workspace of it may come.
+            let could_be = iter::once(own.dir.join("go.mod"));
+            let could_be = could_be.chain(own.dir.ancestors().map(|dir| dir.join("go.work")));
+            for path in own.beside.iter().cloned().chain(could_be).chain(workspace.map(Path::to_owned)) {
+                sources.beside.entry(path).or_insert_with_key(|path| digest(path));
             }
         }
+        sources.beside.extend(program.vendored.iter().map(|dir| (dir.clone(), listing(dir))));
         Ok(sources)
     }
 
@@ -95,6 +101,21 @@ impl Sources {
         });
         of_packages || self.beside.keys().any(|path| is_late(path))
     }
+}
+
+/// A digest of which files are in `dir`, and when they were written.
+fn listing(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let mut entries: Vec<_> = entries
+        .filter_map(|entry| {
+            let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            Some((entry.file_name(), meta.size(), meta.ctime(), meta.ctime_nsec()))
+        })
+        .collect();
+    entries.sort_unstable();
+    let mut hash = DefaultHasher::new();
+    entries.hash(&mut hash);
+    hash.finish()
 }
 
 fn own(program: &Program) -> impl Iterator<Item = (&String, &Own)> {

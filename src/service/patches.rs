@@ -70,6 +70,9 @@ impl Patches {
         if debugged {
             return None;
         }
+        if self.recipe().is_some_and(|recipe| !recipe.origin.stands()) {
+            self.recipe = None;
+        }
         if self.recipe.is_none() {
             self.recipe = match Recipe::find(service, &service.env, &self.dir) {
                 Ok(recipe) => Some(Some(recipe)),

@@ -48,6 +48,10 @@ const fn price(expected: Expected, change: &'static [(&'static str, &'static str
     Edit { file: "price/price.go", change, path: "/prices", expected, also: None }
 }
 
+const fn reflected(expected: Expected, change: &'static [(&'static str, &'static str)]) -> Edit {
+    Edit { file: "reflected.go", change, path: "/reflected", expected, also: None }
+}
+
 const fn new(file: &'static str, expected: Expected, text: &'static [(&'static str, &'static str)]) -> Edit {
     Edit { file, change: text, path: "/hello", expected, also: None }
 }
@@ -359,6 +363,14 @@ pub const FILES: &[Edit] = &[
     ),
     // A package in another language than Go.
     new("price/note.s", Restarted("`note.s` changed"), &[("", "// Nothing.\n")]),
+    // A workspace that the module becomes part of.
+    Edit {
+        file: "main.go",
+        change: &[("hello %s %s", "hello in a workspace %s %s")],
+        path: "/hello",
+        expected: Restarted("`go.work` changed"),
+        also: Some(("go.work", &[("", "go 1.22\n\nuse .\n")])),
+    },
 ];
 
 /// New variables that begin with what has to be computed.
@@ -780,5 +792,32 @@ pub const SEQUENCES: &[Edit] = &[
         "/numbers",
         Patched,
         &[("return items[at%len(items)]", "return items[(at+len(items)-1)%len(items)]")],
+    ),
+];
+
+/// Types that the process has made by itself.
+pub const REFLECTED: &[Edit] = &[
+    reflected(Patched, &[("return value == nil", "_, ok := value.(map[string]box)\n\treturn ok")]),
+    reflected(
+        Restarted("has made the type []main.box itself"),
+        &[("value.(map[string]box)", "value.([]box)")],
+    ),
+    reflected(Restarted("has made the type *[]main.box itself"), &[("value.([]box)", "value.(*[]box)")]),
+    reflected(
+        Restarted("has made the type func(main.box) itself"),
+        &[("value.(*[]box)", "value.(func(box))")],
+    ),
+    reflected(
+        Restarted("has made the type struct { Box main.box } itself"),
+        &[("value.(func(box))", "value.(struct{ Box box })")],
+    ),
+    // One that no code has had a name for so far is found by whoever makes it later.
+    reflected(Patched, &[("value.(struct{ Box box })", "value.(chan box)")]),
+    reflected(
+        Extended,
+        &[(
+            "reflect.MakeSlice(reflect.SliceOf(of), 1, 1)",
+            "reflect.Zero(reflect.ChanOf(reflect.BothDir, of))",
+        )],
     ),
 ];

@@ -16,11 +16,13 @@ import (
 	hotwatchAgentOS "os"
 	hotwatchAgentPath "path/filepath"
 	hotwatchAgentPlugin "plugin"
+	hotwatchAgentReflect "reflect"
 	hotwatchAgentRuntime "runtime"
 	hotwatchAgentDebug "runtime/debug"
 	hotwatchAgentPprof "runtime/pprof"
 	hotwatchAgentStrconv "strconv"
 	hotwatchAgentStrings "strings"
+	hotwatchAgentSync "sync"
 	hotwatchAgentAtomic "sync/atomic"
 	hotwatchAgentSyscall "syscall"
 	hotwatchAgentTime "time"
@@ -48,11 +50,22 @@ type hotwatchAgentRequest struct {
 	Library string
 	// Functions that are called first, in bytes from where the library is loaded.
 	First []uint64
+	// The types that come with it, likewise, and where reflect keeps those that it has made.
+	Types []uint64
+	Made  hotwatchAgentMade
 	Jumps []hotwatchAgentJump
 	// Old bodies: from where to where.
 	Ranges [][2]uint64
 	// Where counters are.
 	Counters []uint64
+}
+
+// Addresses of package reflect's variables, each of them 0 where the program has no use for it.
+type hotwatchAgentMade struct {
+	// Maps whose values point to descriptions of types, or are slices of what does; some as a reflect.Type.
+	LookupCache, PtrMap uint64
+	// Such maps behind a lock.
+	FuncLookupCache, StructLookupCache uint64
 }
 
 type hotwatchAgentJump struct {
@@ -123,6 +136,12 @@ func hotwatchAgentServe(socket *hotwatchAgentOS.File) {
 }
 
 func hotwatchAgentDo(request *hotwatchAgentRequest) (answer hotwatchAgentAnswer, err error) {
+	// The service goes on, whatever happens here.
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = hotwatchAgentFmt.Errorf("panic: %v", problem)
+		}
+	}()
 	switch request.Do {
 	case "hello":
 		answer.Pid, answer.Go = hotwatchAgentOS.Getpid(), hotwatchAgentRuntime.Version()
@@ -197,6 +216,9 @@ func hotwatchAgentSwitch(request *hotwatchAgentRequest) (answer hotwatchAgentAns
 	if answer.Base, err = hotwatchAgentBase(request.Library); err != nil {
 		return answer, err
 	}
+	if name := hotwatchAgentTwice(request, answer.Base); name != "" {
+		return answer, hotwatchAgentFmt.Errorf("the process has made the type %s itself, by reflection", name)
+	}
 	for _, offset := range request.First {
 		if err := hotwatchAgentCall(answer.Base + offset); err != nil {
 			return answer, err
@@ -249,6 +271,51 @@ func hotwatchAgentCall(at uint64) (err error) {
 	word := &at
 	(*(*func())(hotwatchAgentUnsafe.Pointer(&word)))()
 	return nil
+}
+
+// hotwatchAgentTwice names a type of the library that reflect has made before, which is another type to all code.
+func hotwatchAgentTwice(request *hotwatchAgentRequest, base uint64) (twice string) {
+	names := map[string]bool{}
+	for _, offset := range request.Types {
+		names[hotwatchAgentType(base+offset).String()] = true
+	}
+	look := func(_, value any) bool {
+		made := []hotwatchAgentReflect.Value{hotwatchAgentReflect.ValueOf(value)}
+		if list := made[0]; list.Kind() == hotwatchAgentReflect.Slice {
+			made = nil
+			for i := 0; i < list.Len(); i++ {
+				made = append(made, hotwatchAgentReflect.ValueOf(list.Index(i).Interface()))
+			}
+		}
+		for _, description := range made {
+			if name := hotwatchAgentType(uint64(description.Pointer())).String(); names[name] {
+				twice = name
+			}
+		}
+		return twice == ""
+	}
+	type locked struct {
+		hotwatchAgentSync.Mutex
+		m hotwatchAgentSync.Map
+	}
+	for _, at := range []uint64{request.Made.LookupCache, request.Made.PtrMap} {
+		if at != 0 {
+			(*hotwatchAgentSync.Map)(hotwatchAgentPointer(at)).Range(look)
+		}
+	}
+	for _, at := range []uint64{request.Made.FuncLookupCache, request.Made.StructLookupCache} {
+		if at != 0 {
+			(*locked)(hotwatchAgentPointer(at)).m.Range(look)
+		}
+	}
+	return twice
+}
+
+// hotwatchAgentType is the type whose description is at an address.
+func hotwatchAgentType(at uint64) hotwatchAgentReflect.Type {
+	var value any
+	*(*uint64)(hotwatchAgentUnsafe.Pointer(&value)) = at
+	return hotwatchAgentReflect.TypeOf(value)
 }
 
 // hotwatchAgentBase finds where a library is in memory.

@@ -4,7 +4,7 @@
 //! and functions that did not change. What describes the patch's own code belongs to the patch.
 
 use super::super::flip::TEMPORARY;
-use super::super::generations::Loaded;
+use super::super::generations::{Loaded, is_type};
 use super::Changes;
 use super::relocatable::{Relocatable, Section, Spot, Symbol};
 
@@ -85,9 +85,8 @@ fn foreign(name: &str, loaded: &Loaded) -> Option<Place> {
 /// Whether there can be only one of `symbol`, which is no function, in a program.
 pub fn is_shared(sections: &[Section], symbol: &Symbol) -> bool {
     let name = symbol.name.as_str();
-    let is_type = name.starts_with("type:") && !name.starts_with("type:.");
     let is_variable = symbol.spot.is_some_and(|spot| sections[spot.section].variables);
-    is_type
+    is_type(name)
         || name.starts_with("go:itab.")
         || name.ends_with(VALUE)
         || (is_variable && !name.contains(TEMPORARY) && !name.starts_with("go:"))

@@ -267,6 +267,9 @@ impl Compiling<'_> {
         let compiled = compiled.map_err(|error| error.to_string())?;
         let outline = Outline::of(&read(&compiled.archive)?, &compiled.captures);
         drop(fs::remove_file(compiled.archive));
+        if let Some(name) = outline.unlike(&Outline::of(&read(&package.archive)?, &[])) {
+            return Err(format!("`{name}` of `{path}` does not come out the same when it is compiled again"));
+        }
         // What nobody imports has no fingerprint that counts.
         if path != MAIN && self.loaded.fingerprint(path).is_some_and(|known| known != outline.fingerprint) {
             return Err(format!("`{path}` does not come out the same when it is compiled again"));

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use super::baseline::{Running, agent};
-use super::round::{Fresh, Why};
+use super::compiling::Fresh;
+use super::round::Why;
 use crate::go::export::Run;
 use crate::patch::compile::Order;
 use crate::patch::mangle::package_of;

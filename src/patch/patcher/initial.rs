@@ -8,7 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use super::baseline::Running;
-use super::round::{Fresh, Why};
+use super::compiling::Fresh;
+use super::round::Why;
 use crate::patch::link::MAIN;
 use crate::patch::mangle::package_of;
 use crate::patch::outline::Outline;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::baseline::Running;
-use super::round::{Known, Why, object};
+use super::compiling::object;
+use super::round::{Known, Why};
 use crate::go::export::{self, Asked, Run};
 use crate::patch::generations::Linked;
 use crate::patch::link;

@@ -11,8 +11,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::compiling::{Fresh, object};
 use super::linking::Link;
-use super::round::{Fresh, Why, object};
+use super::round::Why;
 use super::{Baselines, Outcome};
 use crate::go::export::Run;
 use crate::patch::link;

@@ -15,7 +15,7 @@ use super::super::agent;
 use super::super::generations::{Linked, Loaded};
 use super::super::host::Host;
 use super::super::jump::Jump;
-use super::super::session::{Session, Switched};
+use super::super::session::{Made, Session, Switched};
 use super::toolchain::Toolchain;
 
 /// How long anything may take.
@@ -103,7 +103,7 @@ impl Service {
 
     /// Loads a patch.
     pub fn switch(&mut self, linked: Linked, jumps: &[Jump]) -> Switched {
-        let switched = self.session.switch(&linked, &[], jumps).unwrap();
+        let switched = self.session.switch(&linked, &[], Made::of(&self.loaded), jumps).unwrap();
         self.loaded.add(linked, switched.base, jumps, std::iter::empty());
         switched
     }

@@ -42,12 +42,17 @@ fn toolchain() -> &'static (Tools, Program) {
 
 /// The outline of a program whose only package is `source`, with imports for what it uses.
 fn outline(source: &str) -> Outline {
+    spoken(source, "1.22")
+}
+
+/// The same, in a version of the language.
+fn spoken(source: &str, language: &str) -> Outline {
     let used = |package: &&&str| source.contains(&format!("{}.", package.rsplit('/').next().unwrap()));
     let imports: String =
         IMPORTED.iter().filter(used).map(|package| format!("import {package:?}\n")).collect();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("main.go"), format!("package main\n{imports}{source}\n")).unwrap();
-    let own = Own { dir: dir.path().to_owned(), language: "1.22".to_owned(), ..Own::default() };
+    let own = Own { dir: dir.path().to_owned(), language: language.to_owned(), ..Own::default() };
     let inputs = Inputs { files: vec!["main.go".to_owned()], ..Inputs::default() };
     let (own, inputs, into) = (&own, &inputs, dir.path());
     let order = Order { path: "main", own, inputs, agent: None, keep: None, flags: &[], into, run: &run };
@@ -55,6 +60,14 @@ fn outline(source: &str) -> Outline {
     let compiled =
         tools.compile(&order, program, &|_| None).unwrap_or_else(|error| panic!("{error}\n{source}"));
     Outline::of(&Object::parse(fs::read(compiled.archive).unwrap()).unwrap(), &compiled.captures)
+}
+
+#[test]
+fn another_language_does_not_come_out_the_same() {
+    let source = "func main() { for i := 0; i < 3; i++ { defer func() { println(i) }() } }";
+    let [one, alike, newer] = ["1.20", "1.21", "1.22"].map(|language| spoken(source, language));
+    assert_eq!(one.unlike(&alike), None);
+    assert_eq!(one.unlike(&newer), Some("main.main"));
 }
 
 /// A process that was started from one package.

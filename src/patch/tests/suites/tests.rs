@@ -13,7 +13,7 @@ use hotwatch_platform::process::{self, Exit};
 use super::super::super::agent;
 use super::super::super::generations::{Generation, Loaded};
 use super::super::super::host::Host;
-use super::super::super::session::Session;
+use super::super::super::session::{Made, Session};
 use super::super::recompile::said;
 use super::build::Built;
 use super::switch::Switch;
@@ -77,7 +77,7 @@ pub fn host(built: &Built, loaded: &mut Loaded, switch: Option<Switch>) -> (Resu
     let hello = session.hello(DEADLINE).unwrap();
     assert!(hello.alone && hello.writable, "{hello:?}");
     if let Some(Switch { linked, jumps, .. }) = switch {
-        let base = session.switch(&linked, &[], &jumps).unwrap().base;
+        let base = session.switch(&linked, &[], Made::of(loaded), &jumps).unwrap().base;
         loaded.add(linked, base, &jumps, std::iter::empty());
     }
     hold.write_all(&[1]).unwrap();
