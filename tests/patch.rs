@@ -127,6 +127,22 @@ fn what_the_process_lacks() {
 }
 
 #[test]
+fn what_somebody_keeps() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::KEPT);
+}
+
+#[test]
+fn packages_that_depend_on_each_other() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::APART);
+}
+
+#[test]
 fn a_module_with_another_name_takes_patches_again() {
     if !is_possible() {
         return;
@@ -138,6 +154,7 @@ fn a_module_with_another_name_takes_patches_again() {
     project.edit("shop/go.mod", "example.com/shop", "example.com/store");
     project.edit("shop/main.go", "example.com/shop/", "example.com/store/");
     project.edit("shop/more.go", "example.com/shop/", "example.com/store/");
+    project.edit("shop/kept.go", "example.com/shop/", "example.com/store/");
     assert!(project.run(&["resume"]).status.success());
     up.until_event("restarted", "shop");
     up.until_notice("the module `example.com/store` has joined since it was built");
@@ -239,6 +256,38 @@ fn an_edit_is_kept_where_it_is_when_it_does_not_compile() {
     // The process is where it was, so it takes this.
     up.until_event("patched", "shop");
     assert_eq!(get(project.port("shop"), "/numbers"), "18 6 5a24");
+    assert_eq!(up.pid("shop"), pid);
+    up.stop();
+}
+
+#[test]
+fn what_only_the_go_command_refuses() {
+    if !is_possible() {
+        return;
+    }
+    let project = project("");
+    let mut up = project.up();
+    up.until_notice("takes patches");
+    let pid = up.pid("shop");
+    // The compiler alone would take it: the packages are there.
+    let table = [
+        ("internal/goarch", "use of internal package"),
+        ("example.com/shop/price", "import cycle not allowed"),
+        ("example.com/shop/tax", "import cycle not allowed"),
+    ];
+    project.edit("shop/tax/tax.go", "\t_ \"unsafe\"\n", "\t_ \"unsafe\"\n\n\t_ \"example.com/shop/price\"\n");
+    up.until("no difference", |seen| is(seen, "verdict", "shop") && seen["rung"] == "nothing");
+    for (import, refusal) in table {
+        let (from, to) = ("import \"fmt\"\n", format!("import \"fmt\"\nimport _ {import:?}\n"));
+        project.edit("shop/price/price.go", from, &to);
+        let build = up.until_event("build", "shop");
+        assert!(build["ok"] == false && build["output"].as_str().unwrap().contains(refusal), "{build}");
+        project.edit("shop/price/price.go", &to, from);
+        up.until("no difference", |seen| is(seen, "verdict", "shop") && seen["rung"] == "nothing");
+    }
+    project.edit("shop/price/price.go", "%d for %s", "%d at %s");
+    up.until_event("patched", "shop");
+    assert_eq!(get(project.port("shop"), "/prices"), "2 at 5.00 2.50");
     assert_eq!(up.pid("shop"), pid);
     up.stop();
 }

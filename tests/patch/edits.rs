@@ -1,6 +1,12 @@
 //! The edits: each says what it changes, where that shows, and how it has to reach the process.
 
+mod apart;
+mod kept;
+
 use Expected::{Extended, Nothing, Patched, Restarted};
+
+pub use apart::APART;
+pub use kept::KEPT;
 
 /// A save of one file.
 #[derive(Debug)]
@@ -792,10 +798,7 @@ pub const SEQUENCES: &[Edit] = &[
 /// Types that the process has made by itself.
 pub const REFLECTED: &[Edit] = &[
     reflected(Patched, &[("return value == nil", "_, ok := value.(func() box)\n\treturn ok")]),
-    reflected(
-        Restarted("has made the type []main.box itself"),
-        &[("value.(func() box)", "value.([]box)")],
-    ),
+    reflected(Restarted("has made the type []main.box itself"), &[("value.(func() box)", "value.([]box)")]),
     reflected(Restarted("has made the type *[]main.box itself"), &[("value.([]box)", "value.(*[]box)")]),
     reflected(
         Restarted("has made the type func(main.box) itself"),

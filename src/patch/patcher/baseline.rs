@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Process;
+use super::round::Why;
 use crate::config::Service;
 use crate::go::export::{self, Asked, Own, Package, Program, Run};
 use crate::patch::agent;
@@ -87,19 +88,37 @@ pub struct Running {
 
 impl Running {
     /// The user's own packages, each after those that it imports, as they are in `sources`.
-    pub(super) fn in_order(&self, sources: &Sources) -> Vec<String> {
+    ///
+    /// # Errors
+    /// One of them comes to itself.
+    pub(super) fn in_order(&self, sources: &Sources) -> Result<Vec<String>, Why> {
         let mut order = Vec::new();
-        self.outlines.now.keys().for_each(|path| self.add_in_order(path, sources, &mut order));
-        order
+        for path in self.outlines.now.keys() {
+            self.add_in_order(path, sources, &mut Vec::new(), &mut order)?;
+        }
+        Ok(order)
     }
 
-    fn add_in_order(&self, path: &str, sources: &Sources, order: &mut Vec<String>) {
+    /// Adds `path`, which is imported by the last one of `by`.
+    fn add_in_order<'a>(
+        &'a self,
+        path: &'a str,
+        sources: &'a Sources,
+        by: &mut Vec<&'a str>,
+        order: &mut Vec<String>,
+    ) -> Result<(), Why> {
         let package = self.program.packages.get(path).and_then(|package| package.own.as_ref());
-        let Some(own) = package.filter(|_| !order.iter().any(|known| known == path)) else { return };
-        for import in sources.inputs(path).into_iter().flat_map(|inputs| &inputs.imports) {
-            self.add_in_order(own.renamed.get(import).unwrap_or(import), sources, order);
+        let Some(own) = package.filter(|_| !order.iter().any(|known| known == path)) else { return Ok(()) };
+        if by.contains(&path) {
+            return Err(Why::Broken(format!("`{path}` imports itself, if only by way of others")));
         }
+        by.push(path);
+        for import in sources.inputs(path).into_iter().flat_map(|inputs| &inputs.imports) {
+            self.add_in_order(own.renamed.get(import).unwrap_or(import), sources, by, order)?;
+        }
+        by.pop();
         order.push(path.to_owned());
+        Ok(())
     }
 
     /// Compiles in the background what later patches may take from the packages that the process was linked from.

@@ -31,7 +31,7 @@ impl Running {
     /// Compiles the packages `changed`, and those that see something else of them than before.
     pub(super) fn compile(&self, changed: &[String], sources: &Sources, dir: &Path) -> Result<Fresh, Why> {
         let (mut due, mut fresh) = (changed.iter().collect::<BTreeSet<_>>(), Fresh::default());
-        for path in &self.in_order(sources) {
+        for path in &self.in_order(sources)? {
             let imports = &self.outlines.now[path].imports;
             let sees_another = imports.keys().any(|import| {
                 let compiled = fresh.outlines.get(import);

@@ -106,7 +106,7 @@ impl Fates {
 #[ignore = "downloads public modules; make test-real runs it"]
 fn each_package_of_a_large_program() {
     let mut program = Program::start(&Baselines::default());
-    let mut own: Vec<String> = program.running.in_order(&program.running.sources);
+    let mut own: Vec<String> = program.running.in_order(&program.running.sources).unwrap();
     own.sort_unstable();
     let linked = Fates::of(&own, |path| program.linked_again(path));
     let edited = Fates::of(&own, |path| program.edited(path));

@@ -44,6 +44,12 @@ pub fn check(old: &Outline, new: &Outline) -> Result<(), Reason> {
         };
         let kept = |name: &str, was: &Function| after.get(name).is_some_and(|is| is.digest == was.digest);
         if before.iter().all(|(name, was)| kept(name, was)) {
+            // Another one of the same kind may have taken its number.
+            let mut added = after.iter().filter(|(name, _)| !before.contains_key(*name));
+            let is_twin = |is: &Function, was: &Function| is_alike(is, was) && !is_short_lived(was, was);
+            if added.any(|(_, is)| before.values().any(|was| is_twin(is, was))) {
+                return Err(Reason::Closures(parent.to_owned()));
+            }
             continue;
         }
         // One between others that are what they were is the one that it was. Of two nobody can tell: what was the first
@@ -56,6 +62,14 @@ pub fn check(old: &Outline, new: &Outline) -> Result<(), Reason> {
         }
     }
     Ok(())
+}
+
+/// Whether the code of a closure may be that of another one, but for its number, which is in the names of closures that
+/// it holds itself.
+fn is_alike(one: &Function, other: &Function) -> bool {
+    let holds = |function: &Function| function.mentions.iter().any(|name| parent(name).is_some());
+    one.digest == other.digest
+        || (holds(one) && holds(other) && one.signature == other.signature && one.closures == other.closures)
 }
 
 fn by_parent(outline: &Outline) -> BTreeMap<&str, BTreeMap<&str, &Function>> {

@@ -307,6 +307,16 @@ fn closures_that_were_made_earlier() {
             "func f() func() int { h := func() int { return 1 }\n if g() > 5 { return func() int { return 3 } }; return h }",
             "f | f.func2",
         ),
+        (
+            "func f() func() int { return func() int { return 1 } }",
+            "func f() func() int { h := func() int { return 1 }\n if g() > 5 { return h }; return func() int { return 1 } }",
+            "restart: closures in `f` came, went or moved; those made earlier cannot be told apart",
+        ),
+        (
+            "func f() func() int { return func() int { kept = append(kept, func() int { return 1 }); return 2 } }",
+            "func f() func() int { h := func() int { kept = append(kept, func() int { return 1 }); return 2 }\n if g() > 5 { return h }; return func() int { kept = append(kept, func() int { return 1 }); return 2 } }",
+            "restart: closures in `f` came, went or moved; those made earlier cannot be told apart",
+        ),
     ];
     let rest = "\nfunc each(f func(int) bool) { f(1) }\nfunc g() int { return len(fmt.Sprint(1)) }\n\
                 var kept []func() int\nfunc work() { kept = append(kept, f()) }\nvar w = work\nfunc main() { w() }\n";
