@@ -111,6 +111,14 @@ fn types_that_the_process_has_made() {
 }
 
 #[test]
+fn methods_that_come_and_go() {
+    if !is_possible() {
+        return;
+    }
+    Course::run(edits::METHODS);
+}
+
+#[test]
 fn what_the_process_lacks() {
     if !is_possible() {
         return;

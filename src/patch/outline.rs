@@ -2,11 +2,15 @@
 //! whom. Two functions with equal digests do the same; what only tells where code stands in its file does not count,
 //! nor do the numbers that the compiler gives to what has no name. Pure.
 
+pub mod description;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::Xxh3;
 
 use super::capture::Capture;
+use super::generations::is_type;
 use super::object::{Aux, Kind, Object, Symbol, Target};
 use super::signature::{self, Declared, Signature};
 
@@ -19,10 +23,6 @@ const GO: u16 = 1;
 /// How the compiler names the type of a closure that holds something.
 const CLOSURE_TYPE: &str = "type:noalg.struct { F uintptr";
 
-/// How the names begin that descriptions of types refer to. Those that are not exported are numbered
-/// (`dname` in `cmd/compile/internal/reflectdata/reflect.go`).
-const NAME: &str = "type:.namedata.";
-
 /// A package as it was compiled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
@@ -32,8 +32,13 @@ pub struct Outline {
     pub imports: BTreeMap<String, [u8; 8]>,
     /// Its functions by the names that the linker knows.
     pub functions: BTreeMap<String, Function>,
-    /// The types that it describes, with a digest of the description: their own and others'.
+    /// The types that it describes, with a digest of the description: their own and others'. Methods that only one
+    /// package can name do not count.
     pub types: BTreeMap<String, u64>,
+    /// Such methods of each type that has some: the function, and the type of the method.
+    pub hidden: BTreeMap<String, BTreeMap<String, String>>,
+    /// The names of such methods that interfaces ask for.
+    pub asked: BTreeSet<String>,
     /// Its variables.
     pub variables: BTreeMap<String, Variable>,
     /// What functions with type parameters are passed, with a digest.
@@ -113,15 +118,21 @@ impl Outline {
                     }
                     continue;
                 }
-                _ if is_value_of_function(&name) || is_of_linker(&name) || name.starts_with(NAME) => continue,
+                _ if is_value_of_function(&name) || is_of_linker(&name) => continue,
                 _ => {}
             }
             let functions = reader.functions_in(symbol);
-            let list = if name.starts_with("type:") { &mut outline.methods } else { &mut outline.taken };
+            let described = name.strip_prefix("type:").filter(|_| is_type(&name));
+            let list = if described.is_some() { &mut outline.methods } else { &mut outline.taken };
             list.extend(functions);
             let digest = reader.digest(index);
-            if let Some(described) = name.strip_prefix("type:") {
+            if let Some(described) = described {
                 outline.types.insert(described.to_owned(), digest);
+                outline.asked.extend(description::asked(object, symbol));
+                let hidden = description::described(object, symbol).hidden;
+                if !hidden.is_empty() {
+                    outline.hidden.insert(described.to_owned(), hidden);
+                }
             } else if let Some(pair) = name.strip_prefix("go:itab.") {
                 outline.itabs.insert(pair.to_owned());
             } else if name.contains("..dict.") {
@@ -233,10 +244,16 @@ impl Reader<'_> {
         let symbol = &object.symbols()[index];
         let mut hash = Xxh3::new();
         hash.update(&[symbol.kind as u8, u8::try_from(symbol.abi).unwrap_or(u8::MAX)]);
-        hash.update(&symbol.size.to_le_bytes());
-        hash.update(object.content(symbol));
+        let (size, content) = if is_type(&symbol.name) {
+            let visible = description::described(object, symbol).visible;
+            (u32::try_from(visible.len()).unwrap_or(u32::MAX), Cow::Owned(visible))
+        } else {
+            (symbol.size, Cow::Borrowed(object.content(symbol)))
+        };
+        hash.update(&size.to_le_bytes());
+        hash.update(&content);
         // Those without a size only keep something for the linker or for debuggers.
-        for reloc in object.relocs(symbol).filter(|reloc| reloc.size > 0) {
+        for reloc in object.relocs(symbol).filter(|reloc| reloc.size > 0 && reloc.at < size) {
             hash.update(&reloc.at.to_le_bytes());
             hash.update(&reloc.kind.to_le_bytes());
             hash.update(&reloc.add.to_le_bytes());
@@ -263,11 +280,11 @@ impl Reader<'_> {
         let name = self.object.name(target);
         if let Target::Own(index) = target {
             let symbol = &self.object.symbols()[index];
-            let has_name = ["type:", "go:itab."].iter().any(|prefix| name.starts_with(prefix));
             let is_anonymous = symbol.kind != Kind::Text
                 && (is_generated(name) || symbol.kind == Kind::ReadOnly)
                 && !is_value_of_function(name)
-                && (!has_name || name.starts_with(NAME));
+                && !is_type(name)
+                && !name.starts_with("go:itab.");
             if is_anonymous && !matches!(self.digests[index], State::Begun) {
                 hash.update(&self.digest(index).to_le_bytes());
                 return;

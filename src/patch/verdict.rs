@@ -9,6 +9,7 @@ mod reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::mangle::package_of;
+use super::outline::description::{is_exported, method};
 use super::outline::{Function, Outline};
 use contracts::Former;
 pub use once::initialises;
@@ -28,6 +29,9 @@ pub struct Running {
 #[derive(Debug, Default)]
 struct Ever {
     types: BTreeMap<String, u64>,
+    /// As the description says that came first, which stays the one that counts.
+    hidden: BTreeMap<String, BTreeMap<String, String>>,
+    asked: BTreeSet<String>,
     variables: BTreeSet<String>,
     dictionaries: BTreeMap<String, u64>,
 }
@@ -90,7 +94,12 @@ impl Running {
                 }
             }
             let ever = self.ever.entry(path.clone()).or_default();
+            for name in outline.types.keys().filter(|name| !ever.types.contains_key(*name)) {
+                let hidden = outline.hidden.get(name).cloned();
+                ever.hidden.extend(hidden.map(|hidden| (name.clone(), hidden)));
+            }
             ever.types.extend(outline.types.clone());
+            ever.asked.extend(outline.asked.iter().cloned());
             ever.variables.extend(outline.variables.keys().cloned());
             ever.dictionaries.extend(outline.dictionaries.clone());
             self.now.insert(path, outline);
@@ -152,6 +161,10 @@ impl Running {
             }
         }
         let after = self.after(fresh);
+        let asked = self.asked(fresh);
+        if let Some(name) = self.hides_another(fresh, &asked) {
+            return Err(Reason::Type(name.clone()));
+        }
         for path in fresh.keys() {
             let old = &self.now[path];
             if let Some(name) = self.removed_type(old, &after).or_else(|| renumbered(old, &fresh[path])) {
@@ -170,7 +183,7 @@ impl Running {
         for (path, new) in fresh {
             let old = &self.now[path];
             closures::check(old, new)?;
-            check_removed(&self.now, old, new)?;
+            self.check_removed(old, new, &asked)?;
             for (name, function) in new.functions.iter().filter(|(name, _)| !known.accepted.contains(*name)) {
                 match old.functions.get(name) {
                     Some(before) if does_the_same(name, before, function) => {}
@@ -179,10 +192,10 @@ impl Running {
                             return Err(Reason::RunsOnce { function: name.clone(), by: by.clone() });
                         }
                         let is_switched = is_switched(name, [before, function], [old, new], &self.former)?;
-                        if !is_switched && !is_part_of_another(name) && self.is_kept(name, new) {
+                        if !is_switched && !is_part_of_another(name) && self.is_kept(name, new, &asked) {
                             return Err(Reason::Removed(name.clone()));
                         }
-                        if is_switched && known.unlike.contains(name) && self.is_kept(name, new) {
+                        if is_switched && known.unlike.contains(name) && self.is_kept(name, new, &asked) {
                             return Err(Reason::Contract(name.clone()));
                         }
                         if is_switched && !known.unlike.contains(name) {
@@ -229,14 +242,49 @@ impl Running {
         kept.chain(fresh.values()).collect()
     }
 
+    /// The names of hidden methods that an interface asks for, or has ever.
+    fn asked<'a>(&'a self, fresh: &'a BTreeMap<String, Outline>) -> BTreeSet<&'a str> {
+        let ever = self.ever.values().flat_map(|ever| &ever.asked);
+        ever.chain(fresh.values().flat_map(|outline| &outline.asked)).map(String::as_str).collect()
+    }
+
+    /// A type whose description in the process is not right about a hidden method in `asked`.
+    fn hides_another<'a>(
+        &'a self,
+        fresh: &'a BTreeMap<String, Outline>,
+        asked: &BTreeSet<&str>,
+    ) -> Option<&'a String> {
+        let none = BTreeMap::new();
+        let kept = self.now.iter().filter(|(path, _)| !fresh.contains_key(*path));
+        kept.chain(fresh).find_map(|(path, outline)| {
+            let ever = self.ever.get(path)?;
+            let mut known = outline.types.keys().filter(|name| ever.types.contains_key(*name));
+            known.find(|name| {
+                let [was, is] =
+                    [&ever.hidden, &outline.hidden].map(|hidden| hidden.get(*name).unwrap_or(&none));
+                let differs = |function: &&String| was.get(*function) != is.get(*function);
+                was.keys().chain(is.keys()).filter(differs).any(|function| asked.contains(method(function)))
+            })
+        })
+    }
+
     /// Whether anybody may have kept the function `name`, or call it through an interface.
-    fn is_kept(&self, name: &str, new: &Outline) -> bool {
-        let keeps = |outline: &Outline| {
-            let mut functions = outline.functions.values();
-            let by_data = outline.taken.contains(name) || outline.methods.contains(name);
-            by_data || functions.any(|function| function.mentions.contains(name))
-        };
-        keeps(new) || self.now.values().any(keeps)
+    fn is_kept(&self, name: &str, new: &Outline, asked: &BTreeSet<&str>) -> bool {
+        keeps(new, name, asked) || self.now.values().any(|outline| keeps(outline, name, asked))
+    }
+
+    /// A function that is no longer there must not be one that somebody may have kept.
+    fn check_removed(&self, old: &Outline, new: &Outline, asked: &BTreeSet<&str>) -> Result<(), Reason> {
+        let removed = old.functions.keys().filter(|name| !new.functions.contains_key(*name));
+        for name in removed.filter(|name| !is_part_of_another(name) && !is_of_type(name)) {
+            if once::is_root(name) {
+                return Err(Reason::RunsOnce { function: name.clone(), by: name.clone() });
+            }
+            if self.now.values().any(|outline| keeps(outline, name, asked)) {
+                return Err(Reason::Removed(name.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Whether what the process has of this name is `function`: it is nobody's own code, or other packages hold the same,
@@ -388,6 +436,15 @@ fn is_switched(
     Ok(was == is)
 }
 
+/// Whether what is in `outline` holds the function `name` in another way than to call it by name. A method counts that
+/// values can be asked for.
+fn keeps(outline: &Outline, name: &str, asked: &BTreeSet<&str>) -> bool {
+    let method = method(name);
+    outline.taken.contains(name)
+        || (outline.methods.contains(name) && (is_exported(method) || asked.contains(method)))
+        || outline.functions.values().any(|function| function.mentions.contains(name))
+}
+
 /// Whether a function is a closure, or made for another one by the compiler.
 fn is_part_of_another(name: &str) -> bool {
     closures::parent(name).is_some() || closures::belongs_to_its_frame(name)
@@ -396,25 +453,6 @@ fn is_part_of_another(name: &str) -> bool {
 /// Whether a function is a type's own: what compares or hashes its values.
 fn is_of_type(name: &str) -> bool {
     name.starts_with("type:.")
-}
-
-/// A function that is no longer there must not be one that somebody may have kept.
-fn check_removed(now: &BTreeMap<String, Outline>, old: &Outline, new: &Outline) -> Result<(), Reason> {
-    let removed = old.functions.keys().filter(|name| !new.functions.contains_key(*name));
-    for name in removed.filter(|name| !is_part_of_another(name) && !is_of_type(name)) {
-        if once::is_root(name) {
-            return Err(Reason::RunsOnce { function: name.clone(), by: name.clone() });
-        }
-        let is_taken = |outline: &Outline| {
-            outline.taken.contains(name)
-                || outline.methods.contains(name)
-                || outline.functions.values().any(|function| function.mentions.contains(name))
-        };
-        if now.values().any(is_taken) {
-            return Err(Reason::Removed(name.clone()));
-        }
-    }
-    Ok(())
 }
 
 /// The functions whose code is what it was, but which mean others by the names that they use: those that older code

@@ -141,6 +141,22 @@ fn what_a_change_leads_to() {
             "label | pad",
         ),
         ("names []string", "names []string; more int", "restart: type `main.server` changed"),
+        // A method that nobody can ask a value for, and one that anybody can.
+        (
+            "return strings.Repeat(\"x\", n) }",
+            "return new(server).pad(n) }\nfunc (s *server) pad(n int) string { return strings.Repeat(\"z\", n) }",
+            "label | (*server).pad",
+        ),
+        (
+            "return strings.Repeat(\"x\", n) }",
+            "return new(server).Pad(n) }\nfunc (s *server) Pad(n int) string { return strings.Repeat(\"z\", n) }",
+            "restart: type `*main.server` changed",
+        ),
+        (
+            "return strings.Repeat(\"x\", n) }",
+            "_, ok := any(n).(interface{ pad() }); return fmt.Sprint(ok) }\nfunc (s server) pad() {}",
+            "restart: type `*main.server` changed",
+        ),
         ("var limit = 3", "var limit = 4", "restart: variable `limit` begins with another value"),
         (
             "var limit = 3",
