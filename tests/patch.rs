@@ -4,6 +4,7 @@
 mod course;
 mod demo;
 mod edits;
+mod modules;
 mod origin;
 mod verify;
 

@@ -1,4 +1,4 @@
-//! Packages that depend on each other, and modules.
+//! Packages that depend on each other.
 
 use super::Expected::{Patched, Restarted};
 use super::{Edit, Expected, price};
@@ -15,14 +15,6 @@ const fn both(path: &'static str, expected: Expected, kept: Changes, also: (&'st
 
 /// Edits of them.
 pub const APART: &[Edit] = &[
-    // A module that speaks an older Go.
-    Edit {
-        file: "older/older.go",
-        change: &[("\"rounds\"", "\"all rounds\"")],
-        path: "/rounds",
-        expected: Patched,
-        also: None,
-    },
     // A function that has a second symbol of its name, for code that is not Go's.
     tax("/taxes", Patched, &[("\" per cent\"", "\" percent\"")]),
     // A package comes to import another one, which changes then.
