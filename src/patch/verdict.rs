@@ -3,6 +3,7 @@
 
 mod closures;
 pub mod contracts;
+mod data;
 mod once;
 mod reason;
 
@@ -12,6 +13,8 @@ use super::mangle::package_of;
 use super::outline::description::{is_exported, method};
 use super::outline::{Function, Outline};
 use contracts::Former;
+pub use data::missing;
+use data::{Ever, missing_table};
 pub use once::initialises;
 pub use reason::{Reason, short as shown};
 
@@ -24,16 +27,6 @@ pub struct Running {
     /// package: two may describe types of one name that are not the same.
     ever: BTreeMap<String, Ever>,
     former: Former,
-}
-
-#[derive(Debug, Default)]
-struct Ever {
-    types: BTreeMap<String, u64>,
-    /// As the description says that came first, which stays the one that counts.
-    hidden: BTreeMap<String, BTreeMap<String, String>>,
-    asked: BTreeSet<String>,
-    variables: BTreeSet<String>,
-    dictionaries: BTreeMap<String, u64>,
 }
 
 /// What the process contains, however it came there.
@@ -93,15 +86,7 @@ impl Running {
                     self.former.replace(name, before);
                 }
             }
-            let ever = self.ever.entry(path.clone()).or_default();
-            for name in outline.types.keys().filter(|name| !ever.types.contains_key(*name)) {
-                let hidden = outline.hidden.get(name).cloned();
-                ever.hidden.extend(hidden.map(|hidden| (name.clone(), hidden)));
-            }
-            ever.types.extend(outline.types.clone());
-            ever.asked.extend(outline.asked.iter().cloned());
-            ever.variables.extend(outline.variables.keys().cloned());
-            ever.dictionaries.extend(outline.dictionaries.clone());
+            self.ever.entry(path.clone()).or_default().add(&outline);
             self.now.insert(path, outline);
         }
     }
@@ -143,33 +128,18 @@ impl Running {
         known: &Known,
     ) -> Result<Change, Reason> {
         for (path, new) in fresh {
-            let old = self.now.get(path).ok_or_else(|| Reason::Package(path.clone()))?;
+            if !self.now.contains_key(path) {
+                return Err(Reason::Package(path.clone()));
+            }
             if let Some(path) = new.imports.keys().find(|path| !contents.has_package(path)) {
                 return Err(Reason::Import(path.clone()));
-            }
-            let ever = &self.ever[path];
-            check_data(ever, old, new, contents)?;
-            let has_type = |name: &str| contents.has(&format!("type:{name}"));
-            if let Some(name) = self.check_new(&new.types, &ever.types, |ever| &ever.types, has_type) {
-                return Err(Reason::Type(name));
-            }
-            let has = |name: &str| contents.has(name);
-            if let Some(name) =
-                self.check_new(&new.dictionaries, &ever.dictionaries, |ever| &ever.dictionaries, has)
-            {
-                return Err(Reason::Dictionary(name));
             }
         }
         let after = self.after(fresh);
         let asked = self.asked(fresh);
-        if let Some(name) = self.hides_another(fresh, &asked) {
-            return Err(Reason::Type(name.clone()));
-        }
+        self.check_data(fresh, &asked, contents)?;
         for path in fresh.keys() {
             let old = &self.now[path];
-            if let Some(name) = self.removed_type(old, &after).or_else(|| renumbered(old, &fresh[path])) {
-                return Err(Reason::TypeGone(name));
-            }
             let is_imported = |path: &String| {
                 after.iter().any(|outline| outline.imports.contains_key(path))
                     || contents.is_imported_elsewhere(path)
@@ -242,32 +212,6 @@ impl Running {
         kept.chain(fresh.values()).collect()
     }
 
-    /// The names of hidden methods that an interface asks for, or has ever.
-    fn asked<'a>(&'a self, fresh: &'a BTreeMap<String, Outline>) -> BTreeSet<&'a str> {
-        let ever = self.ever.values().flat_map(|ever| &ever.asked);
-        ever.chain(fresh.values().flat_map(|outline| &outline.asked)).map(String::as_str).collect()
-    }
-
-    /// A type whose description in the process is not right about a hidden method in `asked`.
-    fn hides_another<'a>(
-        &'a self,
-        fresh: &'a BTreeMap<String, Outline>,
-        asked: &BTreeSet<&str>,
-    ) -> Option<&'a String> {
-        let none = BTreeMap::new();
-        let kept = self.now.iter().filter(|(path, _)| !fresh.contains_key(*path));
-        kept.chain(fresh).find_map(|(path, outline)| {
-            let ever = self.ever.get(path)?;
-            let mut known = outline.types.keys().filter(|name| ever.types.contains_key(*name));
-            known.find(|name| {
-                let [was, is] =
-                    [&ever.hidden, &outline.hidden].map(|hidden| hidden.get(*name).unwrap_or(&none));
-                let differs = |function: &&String| was.get(*function) != is.get(*function);
-                was.keys().chain(is.keys()).filter(differs).any(|function| asked.contains(method(function)))
-            })
-        })
-    }
-
     /// Whether anybody may have kept the function `name`, or call it through an interface.
     fn is_kept(&self, name: &str, new: &Outline, asked: &BTreeSet<&str>) -> bool {
         keeps(new, name, asked) || self.now.values().any(|outline| keeps(outline, name, asked))
@@ -294,109 +238,6 @@ impl Running {
         let is_foreign = package_of(name).is_none_or(|path| !self.now.contains_key(&path));
         if others.peek().is_none() { is_foreign } else { others.all(|other| other.digest == function.digest) }
     }
-
-    /// Whether types and the like that a package has come to describe are what other packages have said of them, as far
-    /// as they have; what they are called says `kind`.
-    fn check_new(
-        &self,
-        new: &BTreeMap<String, u64>,
-        own: &BTreeMap<String, u64>,
-        of: impl Fn(&Ever) -> &BTreeMap<String, u64>,
-        is_there: impl Fn(&str) -> bool,
-    ) -> Option<String> {
-        let differs = |(name, digest): &(&String, &u64)| {
-            let mut others = self.ever.values().filter_map(|ever| of(ever).get(*name)).peekable();
-            if others.peek().is_some() {
-                return !others.any(|other| other == *digest);
-            }
-            // An instance of what is the user's own, of which nobody says what it was.
-            let is_own = package_of(name).is_some_and(|path| self.now.contains_key(&path));
-            is_own && name.contains('[') && is_there(name)
-        };
-        let mut added = new.iter().filter(|(name, _)| !own.contains_key(*name));
-        added.find(differs).map(|(name, _)| name.clone())
-    }
-
-    /// A type with a name of the user's that is in none of the packages any more.
-    fn removed_type(&self, old: &Outline, after: &[&Outline]) -> Option<String> {
-        let is_own = |name: &&String| {
-            !name.contains(['[', '*', '(', ' ', '{'])
-                && package_of(name).is_some_and(|path| self.now.contains_key(&path))
-        };
-        let mut named = old.types.keys().filter(is_own);
-        named.find(|name| !after.iter().any(|outline| outline.types.contains_key(*name))).cloned()
-    }
-}
-
-/// A type inside of a function whose number may have been another's: those are given in the order of the text.
-fn renumbered(old: &Outline, new: &Outline) -> Option<String> {
-    let number = |name: &str| name.rsplit_once('·').and_then(|(_, number)| number.parse::<u32>().ok());
-    let last = old.types.keys().filter_map(|name| number(name)).max()?;
-    let mut added = new.types.keys().filter(|name| !old.types.contains_key(*name));
-    added.find(|name| number(name).is_some_and(|number| number <= last)).cloned()
-}
-
-/// Whether types and variables are what they were in `old`, and ever.
-fn check_data(ever: &Ever, old: &Outline, new: &Outline, contents: &dyn Contents) -> Result<(), Reason> {
-    let differs = |known: &BTreeMap<String, u64>, name: &String, digest: &u64| {
-        known.get(name).is_some_and(|known| known != digest)
-    };
-    for (name, digest) in &new.types {
-        if differs(&ever.types, name, digest) {
-            return Err(Reason::Type(name.clone()));
-        }
-    }
-    for (name, variable) in &new.variables {
-        match old.variables.get(name) {
-            Some(before) if before.of_type != variable.of_type => {
-                let (was, is) = (before.of_type.clone(), variable.of_type.clone());
-                return Err(Reason::VariableType { name: name.clone(), was, is });
-            }
-            Some(before) if before.digest != variable.digest => {
-                return Err(Reason::VariableValue(name.clone()));
-            }
-            // It may also have been a function.
-            None if ever.variables.contains(name) || contents.has(name) => {
-                return Err(Reason::Returns(name.clone()));
-            }
-            _ => {}
-        }
-    }
-    for (name, digest) in &new.dictionaries {
-        if differs(&ever.dictionaries, name, digest) {
-            return Err(Reason::Dictionary(name.clone()));
-        }
-    }
-    new.itabs.difference(&old.itabs).find_map(|pair| missing(pair, contents)).map_or(Ok(()), Err)
-}
-
-/// The first method table that the functions of `change` use and the process has not got.
-fn missing_table(
-    change: &Change,
-    fresh: &BTreeMap<String, Outline>,
-    contents: &dyn Contents,
-) -> Option<Reason> {
-    let names = change.switched.iter().chain(&change.bound);
-    let functions = names.flat_map(|name| fresh.values().filter_map(|outline| outline.functions.get(name)));
-    let mut mentions = functions.flat_map(|function| &function.mentions);
-    mentions.find_map(|name| missing(name.strip_prefix("go:itab.")?, contents))
-}
-
-/// Why a method table cannot be brought by a patch: the process has not got it, and may have made its own.
-pub fn missing(pair: &str, contents: &dyn Contents) -> Option<Reason> {
-    if contents.has(&format!("go:itab.{pair}")) {
-        return None;
-    }
-    let (of, interface) = itab(pair, &|name| contents.has(&format!("type:{name}")))?;
-    Some(Reason::Itab { of, interface })
-}
-
-/// The type and the interface of a method table, if the process knows both already: then it may have made its own.
-fn itab(pair: &str, is_known: &dyn Fn(&str) -> bool) -> Option<(String, String)> {
-    // Type arguments have commas too.
-    let places = pair.match_indices(',').map(|(at, _)| (&pair[..at], &pair[at + 1..]));
-    let mut known = places.filter(|(of, interface)| is_known(of) && is_known(interface));
-    known.next().map(|(of, interface)| (of.to_owned(), interface.to_owned()))
 }
 
 /// Whether a function's code is what it was, and what it holds if it is a closure.
