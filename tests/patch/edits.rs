@@ -651,7 +651,10 @@ pub const MORE: &[Edit] = &[
     more(
         "/keeping",
         Restarted("`(*server).step` keeps, writes or calls another parameter than before"),
-        &[("func (s *server) step(c *cell) { c.n += 3 }", "func (s *server) step(c *cell) { step(c) }")],
+        &[
+            ("func (s *server) step(c *cell) { c.n += 3 }", "func (s *server) step(c *cell) { step(c) }"),
+            ("len(known) == len(kept))", "len(known) == len(kept), fmt.Sprintf(\"%T\", (*server).step))"),
+        ],
     ),
     // A type gets a method, and an interface one more.
     more(
@@ -667,7 +670,7 @@ pub const MORE: &[Edit] = &[
     ),
     more(
         "/unicoded",
-        Restarted("type `*main.zahl`"),
+        Restarted("type `main.größer`"),
         &[
             ("{ größer(n int) bool }", "{ größer(n int) bool; kleiner(n int) bool }"),
             ("type box struct", "func (z zahl) kleiner(n int) bool { return int(z) < n }\n\ntype box struct"),
