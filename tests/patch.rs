@@ -169,6 +169,32 @@ fn a_module_with_another_name_takes_patches_again() {
 }
 
 #[test]
+fn saves_that_follow_fast_keep_the_process() {
+    if !is_possible() {
+        return;
+    }
+    let project = project("");
+    let mut up = project.up();
+    up.until_notice("takes patches");
+    let (pid, mut before) = (up.pid("shop"), "hello".to_owned());
+    for round in 0..12 {
+        let text = format!("hello{round}");
+        project.edit("shop/main.go", &format!("\"{before} %s %s"), &format!("\"{text} %s %s"));
+        // While that is compiled comes the next one.
+        up.until_event("change", "shop");
+        before = text;
+    }
+    let answer = format!("{before} xxx shop");
+    until("the last one", || (get(project.port("shop"), "/hello") == answer).then_some(()));
+    // Whatever was asked for meanwhile has been answered.
+    project.edit("shop/main.go", &format!("\"{before} %s %s"), "\"bye %s %s");
+    until("one more", || (get(project.port("shop"), "/hello") == "bye xxx shop").then_some(()));
+    assert_eq!(up.pid("shop"), pid);
+    let (_, events) = up.stop();
+    assert_eq!(events.iter().filter(|seen| seen["event"] == "restarted").count(), 0);
+}
+
+#[test]
 fn what_cannot_be_patched_says_why_and_restarts() {
     let project = project("package = \".\"\nbuild = [\"go\", \"build\", \"-o\", \"{out}\", \".\"]");
     let mut up = project.up();

@@ -36,7 +36,6 @@ pub enum Why {
 /// A patch that was linked and not loaded.
 struct Prepared {
     generation: u32,
-    sources: Sources,
     fresh: Fresh,
     initial: Initial,
     change: Change,
@@ -52,7 +51,8 @@ impl Running {
     pub fn weigh(&mut self) -> Weighed {
         let (program, imported) = (self.program.clone(), self.imported.clone());
         let dir = self.process.dir.join("weighed");
-        let prepared = self.prepare(Instant::now(), |_| dir.clone());
+        let now = Instant::now();
+        let prepared = self.sources(None).and_then(|sources| self.prepare(&sources, now, |_| dir.clone()));
         (self.program, self.imported) = (program, imported);
         // What stays of it goes with the process's directory.
         drop(fs::remove_dir_all(dir));
@@ -70,34 +70,50 @@ impl Running {
     pub fn round(&mut self) -> Result<Outcome, Why> {
         let started = Instant::now();
         let own = self.process.dir.clone();
-        // What was judged has to be what is there: a save in between is judged anew.
         for _ in 0..TRIES {
-            let prepared = self.prepare(started, |generation| own.join(generation.to_string()))?;
-            let Some(prepared) = prepared else { return Ok(Outcome::Nothing) };
-            let workspace = self.recipe.workspace.as_deref();
-            let now = Sources::read(&self.program, workspace, Some(&prepared.sources));
-            if now.is_ok_and(|now| now == prepared.sources) {
-                return self.apply(prepared, started);
+            let sources = self.sources(None)?;
+            let prepared = self.prepare(&sources, started, |generation| own.join(generation.to_string()));
+            // What was judged has to be what is there: a save in between, of which half may have been seen, is judged anew.
+            if self.sources(Some(&sources))? != sources {
+                continue;
             }
+            return match prepared {
+                Ok(Some(prepared)) => self.apply(prepared, sources, started),
+                Ok(None) => Ok(Outcome::Nothing),
+                // An earlier save was looked at so late that this one was on disk already, and is part of the patch.
+                Err(Why::Unchanged) if self.is_patched_whole() => Ok(Outcome::Nothing),
+                Err(why) => Err(why),
+            };
         }
         Err(Why::Restart("its files are written again and again".to_owned()))
     }
 
-    /// Compiles and links in `dir` what is on disk now, as the generation that comes next; `None` if nothing that runs
-    /// differs.
+    /// Whether the process was patched, and all that it is made of is known.
+    fn is_patched_whole(&self) -> bool {
+        let mut own = self.program.packages.values().filter_map(|package| package.own.as_ref());
+        !self.loaded.generations().is_empty() && own.all(|own| own.obstacle.is_none())
+    }
+
+    /// What is on disk now. What is as in `before`, or as it was when it was looked at last, is not looked into.
+    fn sources(&self, before: Option<&Sources>) -> Result<Sources, Why> {
+        let workspace = self.recipe.workspace.as_deref();
+        let sources = Sources::read(&self.program, workspace, before.or(Some(&self.sources)));
+        sources.map_err(|error| Why::Restart(format!("its files cannot be read: {error}")))
+    }
+
+    /// Compiles and links in `dir` what is on disk now, `sources`, as the generation that comes next; `None` if nothing
+    /// that runs differs.
     fn prepare(
         &mut self,
+        sources: &Sources,
         started: Instant,
         dir: impl FnOnce(u32) -> PathBuf,
     ) -> Result<Option<Prepared>, Why> {
         let restart = |words: String| Why::Restart(words);
-        let io = |error: std::io::Error| Why::Restart(format!("its files cannot be read: {error}"));
         if !self.recipe.origin.stands() {
             return Err(restart("the go command is another one, or is set otherwise".to_owned()));
         }
-        let workspace = self.recipe.workspace.as_deref();
-        let sources = Sources::read(&self.program, workspace, Some(&self.sources)).map_err(io)?;
-        let difference = self.sources.difference(&sources);
+        let difference = self.sources.difference(sources);
         if let Some(file) = difference.beside {
             let name = file.file_name().unwrap_or(file.as_os_str()).display().to_string();
             return Err(restart(format!("`{name}` changed, which takes a build")));
@@ -107,10 +123,11 @@ impl Running {
         }
         let generation = self.generation()?;
         let dir = dir(generation);
-        fs::create_dir_all(&dir).map_err(io)?;
+        let make = |error| restart(format!("cannot make `{}`: {error}", dir.display()));
+        fs::create_dir_all(&dir).map_err(make)?;
 
-        self.import(&difference.changed, &sources)?;
-        let mut fresh = self.compile(&difference.changed, &sources, &dir)?;
+        self.import(&difference.changed, sources)?;
+        let mut fresh = self.compile(&difference.changed, sources, &dir)?;
         let (mut initial, mut found) = (Initial::default(), Found::default());
         let mut asked = BTreeSet::new();
         let verdict = loop {
@@ -118,7 +135,7 @@ impl Running {
             match &verdict {
                 Verdict::Restart(reason) => {
                     let Some(path) = Running::to_initialise(reason, &initial) else { break verdict };
-                    self.initialise(&path, reason, generation, &mut fresh, &mut initial, (&sources, &dir))?;
+                    self.initialise(&path, reason, generation, &mut fresh, &mut initial, (sources, &dir))?;
                     found.accepted.clone_from(&initial.accepted);
                 }
                 Verdict::Patch(change) => {
@@ -127,7 +144,7 @@ impl Running {
                     if new.is_empty() {
                         break verdict;
                     }
-                    found.unlike.extend(self.unlike(&new, &fresh, &sources, &dir)?);
+                    found.unlike.extend(self.unlike(&new, &fresh, sources, &dir)?);
                     asked.extend(new);
                 }
                 Verdict::Nothing => break verdict,
@@ -150,30 +167,19 @@ impl Running {
         let compiled = started.elapsed();
 
         let changed = needed(&change, &initial.functions, &fresh.outlines, &Known::of(self));
-        let packages = self.objects(&fresh, &changed, &sources, &dir)?;
+        let packages = self.objects(&fresh, &changed, sources, &dir)?;
         let bound: Vec<String> = change.bound.iter().cloned().collect();
         let (linked, link) = self.link(generation, packages, (&changed, &bound), &dir)?;
         let minor = self.minor();
         let switched: BTreeSet<String> = change.switched.iter().map(|name| mangled(name, minor)).collect();
         let mut jumps = jump::plan(&self.loaded, &linked).map_err(|error| restart(error.to_string()))?;
         jumps.retain(|jump| switched.contains(&jump.function));
-        Ok(Some(Prepared {
-            generation,
-            sources,
-            fresh,
-            initial,
-            change,
-            linked,
-            link,
-            switched,
-            jumps,
-            compiled,
-        }))
+        Ok(Some(Prepared { generation, fresh, initial, change, linked, link, switched, jumps, compiled }))
     }
 
     /// Loads what was prepared since `started`, and switches to it.
-    fn apply(&mut self, prepared: Prepared, started: Instant) -> Result<Outcome, Why> {
-        let Prepared { generation, sources, fresh, initial, change, linked, link, switched, jumps, compiled } =
+    fn apply(&mut self, prepared: Prepared, sources: Sources, started: Instant) -> Result<Outcome, Why> {
+        let Prepared { generation, fresh, initial, change, linked, link, switched, jumps, compiled } =
             prepared;
         let (linked_after, minor) = (started.elapsed(), self.minor());
         let restart = |words: String| Why::Restart(words);
