@@ -54,6 +54,8 @@ pub struct GoEnv {
     pub experiments: String,
     /// The file of the workspace, if there is one.
     pub workspace: Option<PathBuf>,
+    /// Which instructions of an x86-64 programs may use: GOAMD64.
+    pub level: String,
     /// Where it is installed.
     pub root: PathBuf,
     /// The file with the user's settings of it.
@@ -86,6 +88,7 @@ pub fn env(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<GoEnv> {
         "GOEXPERIMENT",
         "GOROOT",
         "GOENV",
+        "GOAMD64",
     ];
     let output = Command::new("go").args(["env", "-json"]).args(names).current_dir(dir).envs(env).output()?;
     if !output.status.success() {
@@ -106,6 +109,7 @@ pub fn env(dir: &Path, env: &BTreeMap<String, String>) -> io::Result<GoEnv> {
         flags: told("GOFLAGS").split_whitespace().map(str::to_owned).collect(),
         experiments: told("GOEXPERIMENT"),
         workspace: Some(told("GOWORK")).filter(|file| !file.is_empty() && file != "off").map(PathBuf::from),
+        level: told("GOAMD64"),
         root: told("GOROOT").into(),
         settings: told("GOENV").into(),
     })

@@ -142,7 +142,7 @@ impl Patcher {
         tell: impl Fn(Told) + Send + Sync + 'static,
     ) -> Patcher {
         let (requests, received) = unbounded();
-        let tools = Arc::<tool::Running>::default();
+        let tools = Arc::new(tool::Running::with_level(recipe.level.clone()));
         let of_thread = Arc::clone(&tools);
         let thread = std::thread::spawn(move || {
             let dir = process.dir.clone();

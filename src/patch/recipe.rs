@@ -35,6 +35,8 @@ const FOREIGN: [&str; 10] = [
 pub struct Recipe {
     /// What compiles and links.
     pub tools: Tools,
+    /// Which instructions code may use: GOAMD64.
+    pub level: String,
     /// Where its files are that are not in the user's tree.
     pub dir: PathBuf,
     /// The modules whose files are the user's own.
@@ -106,7 +108,8 @@ impl Recipe {
         let origin = Origin::of(&asked, env);
         let tools = Tools { dir: asked.tools, version: asked.version, threads };
 
-        Ok(Recipe { tools, dir: dir.to_owned(), modules, flags, workspace: asked.workspace, origin })
+        let (level, workspace) = (asked.level, asked.workspace);
+        Ok(Recipe { tools, level, dir: dir.to_owned(), modules, flags, workspace, origin })
     }
 
     /// The command that builds `service`; `{out}` stands for the binary.

@@ -11,7 +11,10 @@ use crate::go::export::Said;
 
 /// The programs that run.
 #[derive(Debug, Default)]
-pub struct Running(Mutex<State>);
+pub struct Running {
+    state: Mutex<State>,
+    level: String,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -20,9 +23,15 @@ struct State {
 }
 
 impl Running {
+    /// None yet, and those to come are told `level`: which instructions code may use, GOAMD64. What is empty is left as it
+    /// is.
+    pub fn with_level(level: String) -> Running {
+        Running { level, ..Running::default() }
+    }
+
     /// Ends those that run, and all to come.
     pub fn end(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ended = true;
         for group in &state.groups {
             // What cannot be signalled has ended.
@@ -55,8 +64,11 @@ impl Running {
     /// It cannot be run, or nobody waits for it any longer.
     pub fn run(&self, command: &mut Command) -> io::Result<Said> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if !self.level.is_empty() {
+            command.env("GOAMD64", &self.level);
+        }
         // Under the lock: whoever ends all of them is seen here, or finds the group.
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.ended {
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -70,7 +82,7 @@ impl Running {
             started.stdout.map(|mut source| source.read_to_end(&mut stdout));
         });
         let exit = group.wait_leader();
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.groups.retain(|other| !Arc::ptr_eq(other, &group));
         drop(state);
         drop(group.signal(Signal::SIGKILL));

@@ -103,3 +103,18 @@ fn another_go_command_takes_the_place_of_that_which_has_built() {
     assert_eq!(get(project.port("shop"), "/hello"), "hey xxx shop");
     up.stop();
 }
+
+#[test]
+fn code_may_use_the_instructions_that_its_process_uses() {
+    if !is_possible() {
+        return;
+    }
+    let project = project("");
+    project.edit("hotwatch.toml", "env = {", "env = { GOAMD64 = \"v2\",");
+    let mut up = project.up();
+    up.until_notice("takes patches");
+    project.edit("shop/main.go", "hello %s %s", "hi %s %s");
+    up.until_event("patched", "shop");
+    assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");
+    up.stop();
+}
