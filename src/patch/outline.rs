@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::capture::Capture;
+use super::flip::TEMPORARY;
 use super::generations::is_type;
 use super::object::{Aux, Kind, Object, Symbol, Target};
 use super::signature::{self, Declared, Signature};
@@ -41,6 +42,8 @@ pub struct Outline {
     pub asked: BTreeSet<String>,
     /// Its variables.
     pub variables: BTreeMap<String, Variable>,
+    /// Those made by the compiler that are never written, and hold nothing but numbers, texts and what Go describes itself.
+    pub constants: BTreeSet<String>,
     /// What functions with type parameters are passed, with a digest.
     pub dictionaries: BTreeMap<String, u64>,
     /// The pairs of type and interface that it has a method table for.
@@ -121,6 +124,9 @@ impl Outline {
                 _ if is_value_of_function(&name) || is_of_linker(&name) => continue,
                 _ => {}
             }
+            if name.contains(TEMPORARY) && symbol.kind == Kind::ReadOnly && is_plain(object, symbol) {
+                outline.constants.insert(name.clone());
+            }
             let functions = reader.functions_in(symbol);
             let described = name.strip_prefix("type:").filter(|_| is_type(&name));
             let list = if described.is_some() { &mut outline.methods } else { &mut outline.taken };
@@ -157,6 +163,14 @@ fn difference<'a, T, P: PartialEq>(
     let names = one.keys().chain(other.keys()).map(String::as_str);
     let in_both = |name: &&str| one.get(*name).map(&part) == other.get(*name).map(&part);
     names.into_iter().find(|name| !in_both(name))
+}
+
+/// Whether what `symbol` holds comes to nothing that anybody has written.
+fn is_plain(object: &Object, symbol: &Symbol) -> bool {
+    let is_of_go = |name: &str| {
+        name.starts_with("go:string.") || name.strip_prefix("type:").is_some_and(|of| !of.contains('.'))
+    };
+    object.relocs(symbol).all(|reloc| is_of_go(object.name(reloc.target)))
 }
 
 /// Whether `name` is that of a function's value: a word that points to its code.

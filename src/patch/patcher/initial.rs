@@ -225,7 +225,7 @@ fn independent(
             let described = other.strip_prefix("type:").or_else(|| other.strip_prefix("go:itab."));
             match described {
                 Some(described) => !(calls_others && is_own(described)),
-                None if !is_own(other) => true,
+                None if !is_own(other) || outline.constants.contains(other) => true,
                 None => outline.variables.contains_key(other) && last(other) == *variable,
             }
         };

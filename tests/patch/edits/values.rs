@@ -33,6 +33,15 @@ pub const INITIAL: &[Edit] = &[
         ],
     ),
     main("/hello", Patched, &[("len(seenOnce) > 0", "len(seenOnce) > 1")]),
+    // From what the compiler keeps as constants.
+    main(
+        "/numbers",
+        Patched,
+        &[
+            ("sum(1, 2, 3), first, pick", "sum(1, 2, 3), spelt, first, pick"),
+            ("const rate = 7", "var spelt = fmt.Sprint(\"spelt\", 300, 1.5, \"!\")\n\nconst rate = 7"),
+        ],
+    ),
     // With a package that is imported for it, and in a package that had nothing to initialise.
     main(
         "/where",
