@@ -295,7 +295,8 @@ impl Actor {
         match effect {
             Effect::Build => self.start_build(),
             Effect::Patch => {
-                if !self.patches.patch() {
+                // What a step would write is not there yet.
+                if !self.steps.is_empty() || !self.patches.patch() {
                     return Some(Input::Patched(Outcome::Unseen));
                 }
             }

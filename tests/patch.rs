@@ -195,6 +195,33 @@ fn saves_that_follow_fast_keep_the_process() {
 }
 
 #[test]
+fn what_a_step_makes_is_made_for_a_patched_process_too() {
+    if !is_possible() {
+        return;
+    }
+    let project = project(
+        "pre_build = [{ run = [\"sh\", \"gen.sh\"], inputs = [\"text.in\"], outputs = [\"gen.go\"] }]",
+    );
+    let step = "made=$(printf 'package main\\n\\nconst generated = \"%s\"' \"$(cat text.in)\")\n\
+                [ \"$made\" = \"$(cat gen.go)\" ] || echo \"$made\" >gen.go\n";
+    project.write("shop/gen.sh", step);
+    project.write("shop/text.in", "one");
+    project.write("shop/gen.go", "package main\n\nconst generated = \"one\"\n");
+    let text = "package main\n\nimport (\n\t\"fmt\"\n\t\"net/http\"\n)\n\n\
+                func init() { http.HandleFunc(\"/generated\", tell) }\n\n\
+                func tell(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, generated) }\n";
+    project.write("shop/tell.go", text);
+    let mut up = project.up();
+    up.until_notice("takes patches");
+    project.edit("shop/main.go", "hello %s %s", "hi %s %s");
+    up.until_event("patched", "shop");
+    project.write("shop/text.in", "two");
+    up.until_event("restarted", "shop");
+    assert_eq!(get(project.port("shop"), "/generated"), "two");
+    up.stop();
+}
+
+#[test]
 fn what_cannot_be_patched_says_why_and_restarts() {
     let project = project("package = \".\"\nbuild = [\"go\", \"build\", \"-o\", \"{out}\", \".\"]");
     let mut up = project.up();

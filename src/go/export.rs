@@ -23,7 +23,7 @@ pub struct Program {
     pub used_elsewhere: BTreeMap<String, String>,
     /// What packages import that are not the user's.
     pub imported_elsewhere: BTreeSet<String>,
-    /// The directories of packages that the user's tree has copies of.
+    /// The directories of packages that the user's tree has copies of, and of what they embed.
     pub vendored: BTreeSet<PathBuf>,
 }
 
@@ -37,7 +37,7 @@ impl Program {
         let uses: Vec<(String, String)> = uses.collect();
         let imported_elsewhere = uses.iter().map(|(import, _)| import.clone()).collect();
         let used_elsewhere = uses.into_iter().filter(|(import, _)| own.contains(import)).collect();
-        let vendored = raw.iter().filter(|raw| raw.is_vendored()).map(|raw| raw.dir.clone()).collect();
+        let vendored = vendored(&raw);
         let packages = raw.into_iter().map(Raw::package).collect();
         Program { packages, context, used_elsewhere, imported_elsewhere, vendored }
     }
@@ -119,7 +119,7 @@ pub struct Asked<'a> {
 
 /// What is asked of each package.
 const FIELDS: &str = "-json=ImportPath,Name,Dir,Export,Standard,Module,GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,\
-                      FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles,Imports,ImportMap";
+                      FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles,EmbedFiles,Imports,ImportMap";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -148,6 +148,7 @@ struct Raw {
     #[serde(rename = "SwigCXXFiles")]
     swig_cxx_files: Vec<String>,
     syso_files: Vec<String>,
+    embed_files: Vec<PathBuf>,
     imports: Vec<String>,
     import_map: BTreeMap<String, String>,
 }
@@ -210,7 +211,11 @@ impl Raw {
             path: self.import_path.clone(),
             module: module.path,
             files: self.go_files,
-            beside: vec![module.go_mod.with_file_name("go.sum"), module.go_mod],
+            beside: ["go.sum", "vendor/modules.txt"]
+                .map(|name| module.go_mod.with_file_name(name))
+                .into_iter()
+                .chain([module.go_mod])
+                .collect(),
             language: module.go_version,
             renamed: self.import_map,
             obstacle,
@@ -254,7 +259,17 @@ pub fn loadable(asked: Asked<'_>, flags: &[String]) -> Result<Program, ExportErr
 /// One of them does not compile or cannot be found, or the go command cannot be asked.
 pub fn imported(asked: Asked<'_>, flags: &[String], paths: &[&str]) -> Result<Program, ExportError> {
     let raw = list(asked, &[&["-export", LOADABLE].map(str::to_owned), flags].concat(), paths)?;
-    Ok(Program { packages: raw.into_iter().map(Raw::package).collect(), ..Program::default() })
+    let vendored = vendored(&raw);
+    Ok(Program { packages: raw.into_iter().map(Raw::package).collect(), vendored, ..Program::default() })
+}
+
+fn vendored(raw: &[Raw]) -> BTreeSet<PathBuf> {
+    let dirs = raw.iter().filter(|raw| raw.is_vendored()).flat_map(|raw| {
+        let embedded =
+            raw.embed_files.iter().filter_map(|file| Some(raw.dir.join(file).parent()?.to_owned()));
+        embedded.chain([raw.dir.clone()])
+    });
+    dirs.collect()
 }
 
 /// What is known of a program without compiling it.

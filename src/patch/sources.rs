@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -53,9 +52,14 @@ impl Sources {
             let package = Package::read(&own.dir, &program.context, before)?;
             sources.packages.insert(path.clone(), package);
             // What would make a module or a workspace of it may come.
-            let could_be = iter::once(own.dir.join("go.mod"));
-            let could_be = could_be.chain(own.dir.ancestors().map(|dir| dir.join("go.work")));
-            for path in own.beside.iter().cloned().chain(could_be).chain(workspace.map(Path::to_owned)) {
+            let could_be =
+                own.dir.ancestors().flat_map(|dir| ["go.mod", "go.work"].map(|name| dir.join(name)));
+            let of_workspace = workspace.into_iter().flat_map(|file| {
+                ["go.work", "go.work.sum", "vendor/modules.txt"].map(|name| file.with_file_name(name))
+            });
+            let workspace = workspace.map(Path::to_owned);
+            let beside = own.beside.iter().cloned().chain(could_be).chain(of_workspace).chain(workspace);
+            for path in beside {
                 sources.beside.entry(path).or_insert_with_key(|path| digest(path));
             }
         }

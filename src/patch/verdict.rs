@@ -26,6 +26,8 @@ pub struct Running {
     /// Types, variables and dictionaries of everything that was loaded, also of what is no longer in the sources, by
     /// package: two may describe types of one name that are not the same.
     ever: BTreeMap<String, Ever>,
+    /// Functions of which older code, and what describes types, may mean another one than newer code does.
+    parted: BTreeSet<String>,
     former: Former,
 }
 
@@ -76,8 +78,14 @@ impl Running {
         running
     }
 
-    /// Takes in that `packages` were loaded and switched to.
-    pub fn loaded(&mut self, packages: BTreeMap<String, Outline>) {
+    /// Takes in that `change` was made, with which the packages are `packages`.
+    pub fn patched(&mut self, packages: BTreeMap<String, Outline>, change: &Change) {
+        let was_there = |name: &&String| self.now.values().any(|old| old.functions.contains_key(*name));
+        self.parted.extend(change.bound.iter().filter(was_there).cloned());
+        self.loaded(packages);
+    }
+
+    fn loaded(&mut self, packages: BTreeMap<String, Outline>) {
         for (path, outline) in packages {
             let before = self.now.get(&path);
             for (name, function) in before.into_iter().flat_map(|before| &before.functions) {
@@ -86,7 +94,8 @@ impl Running {
                     self.former.replace(name, before);
                 }
             }
-            self.ever.entry(path.clone()).or_default().add(&outline);
+            let parted = self.ever.entry(path.clone()).or_default().add(&outline);
+            self.parted.extend(parted);
             self.now.insert(path, outline);
         }
     }

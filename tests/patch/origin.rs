@@ -54,6 +54,27 @@ fn a_struct_of_a_dependency_changes_while_only_its_user_is_saved() {
 }
 
 #[test]
+fn a_vendored_package_is_imported() {
+    if !is_possible() {
+        return;
+    }
+    let project = project("");
+    depend(&project, "");
+    let listed = "# example.org/dep v1.0.0\n## explicit\nexample.org/dep\nexample.org/dep/more\n";
+    project.write("shop/vendor/modules.txt", listed);
+    write_dependency(&project, "shop/vendor/example.org/dep", "A int", 7);
+    project.write("shop/vendor/example.org/dep/more/more.go", "package more\n\nconst Text = \"more\"\n");
+    let mut up = project.up();
+    up.until_notice("takes patches");
+    let text = fs::read_to_string(project.path("shop/dep.go")).unwrap();
+    let text = text.replace("org/dep\"\n", "org/dep\"\n\t\"example.org/dep/more\"\n");
+    project.write("shop/dep.go", &text.replace("\"is \"", "more.Text"));
+    until_restarted(&project, &mut up, "`example.org/dep/more` is imported");
+    assert_eq!(get(project.port("shop"), "/dep"), "more7");
+    up.stop();
+}
+
+#[test]
 fn a_dependency_is_upgraded() {
     if !is_possible() {
         return;

@@ -1,6 +1,6 @@
 //! What a type's description (`internal/abi/type.go`, written by `cmd/compile/internal/reflectdata/reflect.go`) says of
-//! methods. Those that other packages cannot name, called hidden here, are found by interfaces that ask for them, and by
-//! nothing else: package `reflect` does not show them. Where no interface does, they may come, go and change. Pure.
+//! methods. Those that other packages cannot name, called hidden here, are found by interfaces that ask for them. Nothing
+//! else looks at them but `reflect.StructOf`; where neither is there, they may come, go and change. Pure.
 
 use std::collections::BTreeMap;
 

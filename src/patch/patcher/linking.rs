@@ -124,6 +124,10 @@ impl Running {
         {
             return Err(Reason::Import(path.clone()).into());
         }
+        // Nobody has looked at those files since the process was built.
+        if !imported.vendored.is_subset(&self.program.vendored) {
+            return Err(Reason::Import(paths.join("`, `")).into());
+        }
         for (path, package) in imported.packages {
             self.imported.entry(path.clone()).or_insert_with(|| package.archive.clone());
             self.program.packages.entry(path).or_insert(package);

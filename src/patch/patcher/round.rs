@@ -198,7 +198,7 @@ impl Running {
         outlines.values_mut().for_each(|outline| outline.functions.retain(|name, _| !idle.contains(&name)));
         self.loaded.add(linked, loaded.base, &jumps, renamed.into_iter());
         self.switched = switched;
-        self.outlines.loaded(outlines);
+        self.outlines.patched(outlines, &change);
         self.fresh.extend(fresh.archives);
         self.sources = sources;
         let took =

@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Change, Contents, Reason, Running};
 use crate::patch::mangle::package_of;
-use crate::patch::outline::Outline;
 use crate::patch::outline::description::method;
+use crate::patch::outline::{Function, Outline};
+
+/// What makes types of others (`reflect/type.go`), and counts all methods of those.
+const MAKER: &str = "reflect.StructOf";
 
 /// What was ever loaded of a package, also what is no longer in its sources.
 #[derive(Debug, Default)]
@@ -20,8 +23,15 @@ pub struct Ever {
 }
 
 impl Ever {
-    /// Takes in what `outline` brings.
-    pub fn add(&mut self, outline: &Outline) {
+    /// Takes in what `outline` brings. Returns the hidden methods that it does not have as they were described first.
+    pub fn add(&mut self, outline: &Outline) -> Vec<String> {
+        let known = outline.types.keys().filter(|name| self.types.contains_key(*name));
+        let differing = known.flat_map(|name| {
+            hidden_methods(self, outline, name)
+                .filter(|(_, was, is)| was != is)
+                .map(|(name, ..)| name.clone())
+        });
+        let differing = differing.collect();
         for name in outline.types.keys().filter(|name| !self.types.contains_key(*name)) {
             let hidden = outline.hidden.get(name).cloned();
             self.hidden.extend(hidden.map(|hidden| (name.clone(), hidden)));
@@ -30,6 +40,7 @@ impl Ever {
         self.asked.extend(outline.asked.iter().cloned());
         self.variables.extend(outline.variables.keys().cloned());
         self.dictionaries.extend(outline.dictionaries.clone());
+        differing
     }
 }
 
@@ -67,10 +78,25 @@ impl Running {
         fresh.iter().find_map(gone).map_or(Ok(()), |name| Err(Reason::TypeGone(name)))
     }
 
-    /// The names of hidden methods that an interface asks for, or has ever.
+    /// The names of hidden methods that an interface asks for, or has ever: all of them where types are made of such that
+    /// have some.
     pub(super) fn asked<'a>(&'a self, fresh: &'a BTreeMap<String, Outline>) -> BTreeSet<&'a str> {
-        let ever = self.ever.values().flat_map(|ever| &ever.asked);
-        ever.chain(fresh.values().flat_map(|outline| &outline.asked)).map(String::as_str).collect()
+        let after = || self.now.values().chain(fresh.values());
+        let mut functions = after().flat_map(|outline| outline.functions.values());
+        let is_maker = |function: &Function| {
+            [&function.calls, &function.mentions].iter().any(|names| names.contains(MAKER))
+        };
+        let all = functions.any(is_maker);
+        let ever = self
+            .ever
+            .values()
+            .flat_map(|ever| all.then_some(&ever.hidden))
+            .chain(after().flat_map(|outline| all.then_some(&outline.hidden)));
+        let hidden =
+            ever.flat_map(BTreeMap::values).flat_map(BTreeMap::keys).map(|function| method(function));
+        let asked = self.ever.values().flat_map(|ever| &ever.asked);
+        let asked = asked.chain(fresh.values().flat_map(|outline| &outline.asked)).map(String::as_str);
+        asked.chain(hidden).collect()
     }
 
     /// A type whose description in the process is not right about a hidden method in `asked`.
@@ -79,16 +105,14 @@ impl Running {
         fresh: &'a BTreeMap<String, Outline>,
         asked: &BTreeSet<&str>,
     ) -> Option<&'a String> {
-        let none = BTreeMap::new();
         let kept = self.now.iter().filter(|(path, _)| !fresh.contains_key(*path));
         kept.chain(fresh).find_map(|(path, outline)| {
             let ever = self.ever.get(path)?;
             let mut known = outline.types.keys().filter(|name| ever.types.contains_key(*name));
             known.find(|name| {
-                let [was, is] =
-                    [&ever.hidden, &outline.hidden].map(|hidden| hidden.get(*name).unwrap_or(&none));
-                let differs = |function: &&String| was.get(*function) != is.get(*function);
-                was.keys().chain(is.keys()).filter(differs).any(|function| asked.contains(method(function)))
+                hidden_methods(ever, outline, name).any(|(function, was, is)| {
+                    (was != is || self.parted.contains(function)) && asked.contains(method(function))
+                })
             })
         })
     }
@@ -124,6 +148,19 @@ impl Running {
         let mut named = old.types.keys().filter(is_own);
         named.find(|name| !after.iter().any(|outline| outline.types.contains_key(*name))).cloned()
     }
+}
+
+/// The hidden methods of the type `name`, with their types as they were described first and as they are.
+fn hidden_methods<'a>(
+    ever: &'a Ever,
+    outline: &'a Outline,
+    name: &str,
+) -> impl Iterator<Item = (&'a String, Option<&'a String>, Option<&'a String>)> {
+    let [was, is] = [&ever.hidden, &outline.hidden].map(|hidden| hidden.get(name));
+    let functions: BTreeSet<&String> = was.into_iter().chain(is).flat_map(BTreeMap::keys).collect();
+    let of =
+        |methods: Option<&'a BTreeMap<String, String>>, function| methods.and_then(|all| all.get(function));
+    functions.into_iter().map(move |function| (function, of(was, function), of(is, function)))
 }
 
 /// A type inside of a function whose number may have been another's: those are given in the order of the text.

@@ -9,6 +9,14 @@ const fn reflected(expected: Expected, change: &'static [(&'static str, &'static
 
 /// Types that the process has made by itself.
 pub const REFLECTED: &[Edit] = &[
+    reflected(
+        Patched,
+        &[(
+            "\t}\n\tfor _, value",
+            "\t\treflect.Zero(reflect.StructOf([]reflect.StructField{{Name: \"Box\", Type: of}})).Interface(),\n\
+             \t}\n\tfor _, value",
+        )],
+    ),
     reflected(Patched, &[("return value == nil", "_, ok := value.(func() box)\n\treturn ok")]),
     reflected(Restarted("has made the type []main.box itself"), &[("value.(func() box)", "value.([]box)")]),
     reflected(Restarted("has made the type *[]main.box itself"), &[("value.([]box)", "value.(*[]box)")]),
@@ -28,6 +36,15 @@ pub const REFLECTED: &[Edit] = &[
             "reflect.MakeSlice(reflect.SliceOf(of), 1, 1)",
             "reflect.Zero(reflect.ChanOf(reflect.BothDir, of))",
         )],
+    ),
+    // What makes structs looks at all methods of what they consist of.
+    more(
+        "/promoted",
+        Restarted("type `*main.box` changed"),
+        &[
+            ("type box struct", "func (s square) small() bool { return s.side < 9 }\n\ntype box struct"),
+            ("shape(b).area())", "shape(b).area(), b.small())"),
+        ],
     ),
 ];
 
@@ -115,6 +132,44 @@ pub const METHODS: &[Edit] = &[
             ("func step(c *cell)", "func (c *cell) Double() int { return 4 * c.n }\n\nfunc step(c *cell)"),
             ("(&cell{8}).double(200)", "(&cell{8}).Double()"),
         ],
+    ),
+    // One that was another for a while, and then what it was: the process's description leads to the first.
+    more(
+        "/listed",
+        Patched,
+        &[
+            (
+                "func step(c *cell)",
+                "func (c *cell) label(n int) string { return \"one\" }\n\nfunc step(c *cell)",
+            ),
+            ("(&cell{8}).Double()", "(&cell{8}).label(1)"),
+        ],
+    ),
+    more(
+        "/unicoded",
+        Restarted("variable `größe` begins with another value"),
+        &[("größe   = zahl(3)", "größe   = zahl(4)")],
+    ),
+    more(
+        "/listed",
+        Patched,
+        &[
+            ("label(n int) string { return \"one\" }", "label(n int, s string) string { return s }"),
+            ("(&cell{8}).label(1)", "(&cell{8}).label(1, \"two\")"),
+        ],
+    ),
+    more(
+        "/listed",
+        Patched,
+        &[
+            ("label(n int, s string) string { return s }", "label(n int) string { return \"three\" }"),
+            ("(&cell{8}).label(1, \"two\")", "(&cell{8}).label(1)"),
+        ],
+    ),
+    more(
+        "/listed",
+        Restarted("type `*main.cell` changed"),
+        &[("(&cell{8}).label(1)", "any(&cell{8}).(interface{ label(int) string }).label(1)")],
     ),
     // In another package, where only others can be seen to use it.
     price(
