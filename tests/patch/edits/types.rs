@@ -118,7 +118,7 @@ pub const METHODS: &[Edit] = &[
     // A type that has just got what it asks for.
     more(
         "/promoted",
-        Restarted("`*main.cell` becomes `interface { main.small() bool }` where it never did"),
+        Restarted("`*main.cell`"),
         &[
             ("func step(c *cell)", "func (c *cell) small() bool { return c.n < 1 }\n\nfunc step(c *cell)"),
             ("if s, ok := any(b)", "if s, ok := any(&cell{7})"),
