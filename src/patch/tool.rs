@@ -84,9 +84,34 @@ impl Running {
         let exit = group.wait_leader();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.groups.retain(|other| !Arc::ptr_eq(other, &group));
+        let ended = state.ended;
         drop(state);
         drop(group.signal(Signal::SIGKILL));
         drop(group.reap());
+        // What it has said, and that it has failed, may be no more than that.
+        if ended {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         Ok(Said { success: exit? == Exit::Code(0), stdout, stderr })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_ended_has_not_failed() {
+        let tools = Running::default();
+        let ended = std::thread::scope(|scope| {
+            let sleeps = scope.spawn(|| tools.run(Command::new("sleep").arg("600")));
+            while tools.state.lock().unwrap().groups.is_empty() {
+                std::thread::yield_now();
+            }
+            tools.end();
+            sleeps.join().unwrap()
+        });
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::Interrupted);
+        assert_eq!(tools.run(&mut Command::new("true")).unwrap_err().kind(), io::ErrorKind::Interrupted);
     }
 }
