@@ -265,6 +265,8 @@ fn a_patched_service_is_built_before_it_starts_again() {
         let mut binaries = dirs.map(|dir| dir.path().join("services/shop/background"));
         binaries.find(|binary| binary.is_file() && !binary.with_file_name("tmp-background").exists())
     });
+    // The service is asked once more first: that the build has ended it may learn a moment after the file is there.
+    assert!(project.run(&["why"]).status.success());
     assert!(project.run(&["restart", "shop"]).status.success());
     let pid = up.until_event("restarted", "shop")["pid"].clone();
     assert_ne!(pid, patched["pid"]);
