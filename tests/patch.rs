@@ -14,7 +14,7 @@ use std::net::TcpStream;
 use course::Course;
 use edits::{Edit, Expected};
 
-use crate::support::{Project, copy, fixture, free_ports, is, until};
+use crate::support::{Project, Up, copy, fixture, free_ports, is, until};
 
 /// A project with the fixture `patch`, whose service takes patches; `settings` is added to its entry.
 fn project(settings: &str) -> Project {
@@ -39,6 +39,13 @@ fn is_possible() -> bool {
         eprintln!("NOT CHECKED: live patches, which take Linux on x86-64 and a C compiler");
     }
     possible
+}
+
+/// Starts hotwatch, and waits until the process takes patches.
+fn patchable(project: &Project) -> Up {
+    let mut up = project.up();
+    up.until_notice("takes patches");
+    up
 }
 
 /// What the service on `port` answers to a GET of `path`.
@@ -149,8 +156,7 @@ fn a_module_with_another_name_takes_patches_again() {
         return;
     }
     let project = project("");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     assert!(project.run(&["pause"]).status.success());
     project.edit("shop/go.mod", "example.com/shop", "example.com/store");
     project.edit("shop/main.go", "example.com/shop/", "example.com/store/");
@@ -174,8 +180,7 @@ fn saves_that_follow_fast_keep_the_process() {
         return;
     }
     let project = project("");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     let (pid, mut before) = (up.pid("shop"), "hello".to_owned());
     for round in 0..12 {
         let text = format!("hello{round}");
@@ -211,8 +216,7 @@ fn what_a_step_makes_is_made_for_a_patched_process_too() {
                 func init() { http.HandleFunc(\"/generated\", tell) }\n\n\
                 func tell(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, generated) }\n";
     project.write("shop/tell.go", text);
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     project.edit("shop/main.go", "hello %s %s", "hi %s %s");
     up.until_event("patched", "shop");
     project.write("shop/text.in", "two");
@@ -239,8 +243,7 @@ fn a_patched_service_is_built_before_it_starts_again() {
         return;
     }
     let project = project("");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     project.edit("shop/main.go", "hello %s %s", "hi %s %s");
     let patched = up.until_event("patched", "shop");
     assert_eq!(patched["functions"], serde_json::json!(["(*server).hello"]));
@@ -291,8 +294,7 @@ fn an_edit_is_kept_where_it_is_when_it_does_not_compile() {
         return;
     }
     let project = project("");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     let pid = up.pid("shop");
     let edit = Edit {
         file: "main.go",
@@ -322,8 +324,7 @@ fn what_only_the_go_command_refuses() {
         return;
     }
     let project = project("");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     let pid = up.pid("shop");
     // The compiler alone would take it: the packages are there.
     let table = [
@@ -362,8 +363,7 @@ fn why_compares_what_is_on_disk_with_what_runs_and_applies_nothing() {
     }
     let project = project("");
     assert!(!project.run(&["why"]).status.success());
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     let pid = up.pid("shop");
     assert!(project.run(&["pause"]).status.success());
     let says = |rung: &str, reason: &str| {

@@ -132,8 +132,8 @@ fn checked(
             tables.push(words.take_while(|to| *to < size as u64).collect::<Vec<u64>>());
         }
     }
-    // Nothing leads back to before a frame is made, if that takes as long as a jump. Otherwise each switch has to have a table that is known; what stands
-    // behind that, or is no table, does no harm.
+    // Nothing leads back to before a frame is made, if that takes as long as a jump. Otherwise each switch has to have a
+    // table that is known; what stands behind that, or is no table, does no harm.
     tables.retain(|table| !table.is_empty());
     if !framed && (tables.len() < switches || switches > 0 && tables.into_iter().flatten().any(inside)) {
         return Err(JumpError::Branch(name.to_owned()));

@@ -14,6 +14,7 @@ use super::flip::TEMPORARY;
 use super::generations::is_type;
 use super::object::{Aux, Kind, Object, Symbol, Target};
 use super::signature::{self, Declared, Signature};
+use description::Described;
 
 /// A call whose target is in the instruction (`R_CALL` in `cmd/internal/objabi/reloctype.go`).
 const CALL: u16 = 7;
@@ -98,7 +99,8 @@ impl Outline {
 
     /// The outline of what `object` holds, of whose closures the compiler has told `captures`.
     pub fn of(object: &Object, captures: &[Capture]) -> Outline {
-        let mut reader = Reader { object, captures, digests: vec![State::Unknown; object.symbols().len()] };
+        let digests = vec![State::Unknown; object.symbols().len()];
+        let mut reader = Reader { object, captures, digests, hidden: BTreeMap::new() };
         let mut outline = Outline {
             fingerprint: object.fingerprint(),
             imports: object.imports().collect(),
@@ -135,10 +137,6 @@ impl Outline {
             if let Some(described) = described {
                 outline.types.insert(described.to_owned(), digest);
                 outline.asked.extend(description::asked(object, symbol));
-                let hidden = description::described(object, symbol).hidden;
-                if !hidden.is_empty() {
-                    outline.hidden.insert(described.to_owned(), hidden);
-                }
             } else if let Some(pair) = name.strip_prefix("go:itab.") {
                 outline.itabs.insert(pair.to_owned());
             } else if name.contains("..dict.") {
@@ -150,6 +148,7 @@ impl Outline {
                 outline.variables.insert(name, Variable { of_type, digest });
             }
         }
+        outline.hidden = reader.hidden;
         outline
     }
 }
@@ -200,6 +199,8 @@ struct Reader<'a> {
     object: &'a Object,
     captures: &'a [Capture],
     digests: Vec<State>,
+    /// What descriptions of types say of methods that do not count, found on the way.
+    hidden: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Reader<'_> {
@@ -259,7 +260,10 @@ impl Reader<'_> {
         let mut hash = Xxh3::new();
         hash.update(&[symbol.kind as u8, u8::try_from(symbol.abi).unwrap_or(u8::MAX)]);
         let (size, content) = if is_type(&symbol.name) {
-            let visible = description::described(object, symbol).visible;
+            let Described { visible, hidden } = description::described(object, symbol);
+            if !hidden.is_empty() {
+                self.hidden.insert(symbol.name.trim_start_matches("type:").to_owned(), hidden);
+            }
             (u32::try_from(visible.len()).unwrap_or(u32::MAX), Cow::Owned(visible))
         } else {
             (symbol.size, Cow::Borrowed(object.content(symbol)))

@@ -54,9 +54,9 @@ impl Sources {
             // What would make a module or a workspace of it may come.
             let could_be =
                 own.dir.ancestors().flat_map(|dir| ["go.mod", "go.work"].map(|name| dir.join(name)));
-            let of_workspace = workspace.into_iter().flat_map(|file| {
-                ["go.work", "go.work.sum", "vendor/modules.txt"].map(|name| file.with_file_name(name))
-            });
+            let of_workspace = workspace
+                .into_iter()
+                .flat_map(|file| ["go.work.sum", "vendor/modules.txt"].map(|name| file.with_file_name(name)));
             let workspace = workspace.map(Path::to_owned);
             let beside = own.beside.iter().cloned().chain(could_be).chain(of_workspace).chain(workspace);
             for path in beside {

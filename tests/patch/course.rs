@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use super::edits::{Edit, Expected};
-use super::{get, project};
+use super::{get, patchable, project};
 use crate::support::{Project, Up, free_ports, is, until};
 
 pub struct Course {
@@ -49,9 +49,8 @@ impl Course {
     /// Makes one edit after the other. Each that restarts begins with a process that takes patches again.
     pub fn run(edits: &[Edit]) {
         let project = project("");
-        let up = project.up();
+        let up = patchable(&project);
         let mut course = Course { project, up };
-        course.up.until_notice("takes patches");
         course.up.until_notice("its dependencies are compiled for patches as well");
         let mut faults = Vec::new();
         for edit in edits {

@@ -1,7 +1,7 @@
 //! Modules beside that of the service: one that is the user's and speaks an older Go, and one that is not and imports what
 //! is the user's.
 
-use super::{get, is_possible, project};
+use super::{get, is_possible, patchable, project};
 use crate::support::{Project, is};
 
 /// Has the service answer with what `function` of the package `path` says, which is of a module that go.mod asks for with `more`.
@@ -42,8 +42,7 @@ fn a_module_that_does_not_say_which_go_it_speaks() {
     project.write("older/go.mod", "module example.com/older\n");
     project.write("older/older.go", ROUNDS);
     depend(&project, "example.com/older", "Rounds", "replace example.com/older => ../older\n");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     project.edit("older/older.go", "\"rounds\"", "\"all rounds\"");
     up.until_event("patched", "shop");
     assert_eq!(get(project.port("shop"), "/other"), "all rounds 3 3 3");
@@ -62,8 +61,7 @@ fn a_package_of_somebody_else_imports_one_that_changes() {
         "package third\n\nimport \"example.com/shop/lib\"\n\nfunc Version() string { return lib.Version }\n";
     project.write("shop/vendor/example.org/third/third.go", third);
     project.write("shop/lib/lib.go", "package lib\n\nconst Version = \"one\"\n");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     project.edit("shop/lib/lib.go", "\"one\"", "\"two\"");
     up.until_event("restarted", "shop");
     let verdict = up.seen.iter().rev().find(|seen| is(seen, "verdict", "shop")).unwrap();

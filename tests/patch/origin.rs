@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
-use super::{get, is_possible, project};
+use super::{get, is_possible, patchable, project};
 use crate::support::{Project, Up, is};
 
 /// A save has led to another process, because of `reason`.
@@ -43,8 +43,7 @@ fn a_struct_of_a_dependency_changes_while_only_its_user_is_saved() {
     depend(&project, "");
     project.write("shop/vendor/modules.txt", "# example.org/dep v1.0.0\n## explicit\nexample.org/dep\n");
     write_dependency(&project, "shop/vendor/example.org/dep", "A int", 7);
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     // Nobody watches what is vendored.
     write_dependency(&project, "shop/vendor/example.org/dep", "B, A int", 8);
     project.edit("shop/dep.go", "\"is \"", "\"is now \"");
@@ -64,8 +63,7 @@ fn a_vendored_package_is_imported() {
     project.write("shop/vendor/modules.txt", listed);
     write_dependency(&project, "shop/vendor/example.org/dep", "A int", 7);
     project.write("shop/vendor/example.org/dep/more/more.go", "package more\n\nconst Text = \"more\"\n");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     let text = fs::read_to_string(project.path("shop/dep.go")).unwrap();
     let text = text.replace("org/dep\"\n", "org/dep\"\n\t\"example.org/dep/more\"\n");
     project.write("shop/dep.go", &text.replace("\"is \"", "more.Text"));
@@ -85,8 +83,7 @@ fn a_dependency_is_upgraded() {
         write_dependency(&project, dir, fields, value);
     }
     depend(&project, "replace example.org/dep => ../one\n");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     assert!(project.run(&["pause"]).status.success());
     project.edit("shop/go.mod", "../one", "../two");
     project.edit("shop/dep.go", "\"is \"", "\"is now \"");
@@ -132,8 +129,7 @@ fn code_may_use_the_instructions_that_its_process_uses() {
     }
     let project = project("");
     project.edit("hotwatch.toml", "env = {", "env = { GOAMD64 = \"v2\",");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     project.edit("shop/main.go", "hello %s %s", "hi %s %s");
     up.until_event("patched", "shop");
     assert_eq!(get(project.port("shop"), "/hello"), "hi xxx shop");

@@ -1,6 +1,6 @@
 //! `hotwatch verify` of a process that was patched: it answers as a fresh one does, but for what it keeps in memory.
 
-use super::{get, is_possible, project};
+use super::{get, is_possible, patchable, project};
 
 #[test]
 fn a_patched_process_answers_as_a_fresh_one() {
@@ -8,8 +8,7 @@ fn a_patched_process_answers_as_a_fresh_one() {
         return;
     }
     let project = project("");
-    let mut up = project.up();
-    up.until_notice("takes patches");
+    let mut up = patchable(&project);
     let pid = up.pid("shop");
     project.edit("shop/main.go", "hello %s %s", "hi %s %s");
     up.until_event("patched", "shop");

@@ -257,8 +257,8 @@ impl Running {
     }
 }
 
-/// The functions that have to be linked: those that are switched to, those that run `first`, and what they come to of the others that are new,
-/// or that the process has not got since nothing came to them before.
+/// The functions that have to be linked: those that are switched to, those that run `first`, and what they come to of the
+/// others that are new, or that the process has not got since nothing came to them before.
 fn needed(
     change: &Change,
     first: &[String],
