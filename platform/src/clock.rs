@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Hour and minute of `at` in the user's time zone (localtime_r(3)); `None` before 1970.
 pub fn time_of_day(at: SystemTime) -> Option<(i32, i32)> {
     let seconds = at.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    let seconds = libc::time_t::try_from(seconds).ok()?;
+    let seconds = seconds.try_into().ok()?;
     let mut broken_down = std::mem::MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid for the call, and a zeroed tm is a valid one.
     let broken_down = unsafe {

@@ -35,9 +35,6 @@ pub(crate) mod os;
 #[cfg(target_os = "linux")]
 pub(crate) use os::{pids, program};
 
-/// Makes a terminal that of the session (ioctl_tty(2)). Its type is not the same on every system.
-const CONTROL: libc::c_ulong = libc::TIOCSCTTY as libc::c_ulong;
-
 /// A process group, or a session of several, whose leader is a child of ours.
 #[derive(Debug)]
 pub struct Group {
@@ -211,7 +208,8 @@ fn spawn_leading(command: &mut Command, span: Span, on_terminal: bool) -> io::Re
             if span == Span::Session {
                 setsid()?;
             }
-            if on_terminal && libc::ioctl(libc::STDIN_FILENO, CONTROL, 0) < 0 {
+            // Its type is not the same on every system, nor with every C library.
+            if on_terminal && libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY as _, 0) < 0 {
                 return Err(io::Error::last_os_error());
             }
             book::tell_from_leader(number, span)?;

@@ -102,7 +102,7 @@ impl Drop for Listener {
         self.closing.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             // The thread ends only after this signal, so its handle is valid here.
-            if pthread_kill(thread.as_pthread_t(), CLOSE).is_ok() {
+            if pthread_kill(thread.as_pthread_t() as _, CLOSE).is_ok() {
                 drop(thread.join());
             }
         }
