@@ -3,7 +3,11 @@
 # Go is got into target/ where it is missing; see tools/go.sh.
 GO_PATH = PATH="$$(tools/go.sh):$$PATH"
 
-.PHONY: demo test test-real test-go-matrix check-apple bench audit test-macos
+.PHONY: demo helper test test-real test-go-matrix check-apple bench audit test-macos
+
+# The part of hotwatch that runs inside containers; the next build embeds it.
+helper:
+	tools/helper.sh
 
 demo:
 	$(GO_PATH) cargo run --release --quiet -- demo

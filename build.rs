@@ -21,7 +21,25 @@ fn main() {
     list.push(']');
     fs::write(out.join("demo.rs"), list).expect("the output directory is writable");
 
+    fs::write(out.join("helpers.rs"), helpers(&root.join("src/sync/helper/bin")))
+        .expect("the output directory is writable");
+
     println!("cargo::rustc-env=HOTWATCH_REVISION={}", revision(&root).unwrap_or_default());
+}
+
+/// The helpers that are in `dir`, each with the machine it is for. Nothing is built here: `make helper` does that.
+fn helpers(dir: &Path) -> String {
+    // The directory above it is always there.
+    println!("cargo::rerun-if-changed={}", dir.parent().expect("not the root").display());
+    let mut list = String::from("&[\n");
+    for machine in ["x86_64", "aarch64"] {
+        let file = dir.join(machine);
+        if file.is_file() {
+            writeln!(list, "    ({machine:?}, include_bytes!({file:?})),").expect("memory");
+        }
+    }
+    list.push(']');
+    list
 }
 
 /// Every file below `dir`, sorted.

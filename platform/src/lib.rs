@@ -12,6 +12,7 @@
 //! | [`process::usage`]: memory and processor time of groups | `/proc/PID/stat` | `libproc` | |
 //! | [`peer`]: whose process is at the other end of a Unix socket | SO_PEERCRED | `getpeereid` | |
 //! | [`dirs`]: the cache directory, the directory of sockets | `~/.cache` | `~/Library/Caches` | `XDG_CACHE_HOME`, `XDG_RUNTIME_DIR` |
+//! | [`exchange`]: two paths change places in one step | `renameat2` | `renamex_np` | |
 //! | [`terminal`]: single keys | | | termios(3) |
 //! | [`signal`]: termination signals as values | | | `sigwait` on a thread |
 //!
@@ -23,6 +24,7 @@ compile_error!("hotwatch runs on Linux and macOS");
 
 pub mod clock;
 pub mod dirs;
+pub mod exchange;
 pub mod guard;
 pub mod peer;
 pub mod port;

@@ -1,0 +1,150 @@
+//! One side of a sync: a tree of files below a root, looked at and changed step by step. A step says what it expects to
+//! find, and does nothing where something else stands. What is replaced is replaced whole, in one moment.
+
+mod change;
+mod look;
+mod owner;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::entry::{Content, Entry, Rel};
+use crate::filter::Filter;
+pub use change::Writing;
+use look::Stamp;
+pub use look::open;
+pub use owner::Owner;
+
+/// A tree of files below a root.
+#[derive(Debug)]
+pub struct Replica {
+    root: PathBuf,
+    filter: Arc<Filter>,
+    options: Options,
+    /// What was read of files that look as they did then.
+    seen: HashMap<Rel, (Stamp, Content)>,
+    /// Tells names of temporary files apart.
+    number: u64,
+}
+
+/// How what is made here is to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Whom everything belongs to: `USER`, `USER:GROUP`, by name or number; who runs this if it is not said.
+    pub owner: Option<String>,
+    /// The permissions of files, otherwise those of the source; who may read may execute what is executable.
+    pub file_mode: Option<u32>,
+    /// The permissions of directories, otherwise those of the source.
+    pub dir_mode: Option<u32>,
+}
+
+/// What a step expects to find at its path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expect {
+    /// Whatever is there gives way.
+    Anything,
+    /// This and nothing else, or nothing at all.
+    Exactly(Option<Entry>),
+}
+
+/// Why a step was not done. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Something else stands there than was expected, or the content is not what was announced.
+    Differs,
+    /// A directory is to go that holds what takes no part in the sync.
+    NotEmpty,
+    /// The disk is full, or a quota.
+    Full,
+    /// It is not allowed, in words.
+    Denied(String),
+    /// Anything else, in words.
+    Failed(String),
+}
+
+impl Refusal {
+    fn of(error: &io::Error) -> Refusal {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOSPC | Errno::EDQUOT) => Refusal::Full,
+            Some(Errno::ENOTEMPTY) => Refusal::NotEmpty,
+            Some(Errno::EACCES | Errno::EPERM | Errno::EROFS) => Refusal::Denied(error.to_string()),
+            _ => Refusal::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The permissions in `meta`.
+pub fn mode(meta: &fs::Metadata) -> u32 {
+    meta.mode() & 0o7777
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
+        Refusal::of(&error)
+    }
+}
+
+impl Replica {
+    /// The tree below `root`, which need not be there.
+    pub fn new(root: PathBuf, filter: Arc<Filter>, options: Options) -> Replica {
+        Replica { root, filter, options, seen: HashMap::new(), number: 0 }
+    }
+
+    /// Its root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What takes part.
+    pub fn filter(&self) -> &Arc<Filter> {
+        &self.filter
+    }
+
+    /// Has other rules say what takes part.
+    pub fn set_filter(&mut self, filter: Arc<Filter>) {
+        self.filter = filter;
+    }
+
+    /// Where `rel` lies, for reading.
+    ///
+    /// # Errors
+    /// Something on the way to it is no directory.
+    pub fn place(&self, rel: &Rel) -> io::Result<PathBuf> {
+        self.path(rel).map_err(|_| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    /// The path of `rel`, if all that leads to it are directories, and no links to somewhere else.
+    fn path(&self, rel: &Rel) -> Result<PathBuf, Refusal> {
+        for above in rel.ancestors().skip(1).filter(|above| !above.is_root()) {
+            let path = above.below(&self.root);
+            if !fs::symlink_metadata(&path)?.is_dir() {
+                return Err(Refusal::Failed(format!("`{above}` is no directory")));
+            }
+        }
+        Ok(rel.below(&self.root))
+    }
+
+    /// How the root's owner and permissions are; for whoever has to explain why something is denied.
+    pub fn describe_root(&self) -> String {
+        match fs::metadata(&self.root) {
+            Ok(meta) => format!(
+                "`{}` belongs to {}:{}, mode {:o}",
+                self.root.display(),
+                meta.uid(),
+                meta.gid(),
+                meta.mode() & 0o7777
+            ),
+            Err(error) => format!("`{}`: {error}", self.root.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Looking: what stands in the tree. Contents are read once, and again only when a file does not look as it did.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
+
+use super::Replica;
+use crate::entry::{Content, Entry, Hasher, Rel};
+use crate::filter::OWN;
+
+/// How files look that were read: size, times, inode.
+pub(super) type Stamp = (u64, i64, i64, i64, i64, u64);
+
+/// File systems count time in steps. A file that was written less than a step ago can be written again without looking
+/// any different.
+const COARSEST_STEP: Duration = Duration::from_secs(2);
+
+/// Temporary files that are older than this were left behind.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
+
+/// How much is read at once, in bytes.
+const PIECE: usize = 128 * 1024;
+
+impl Replica {
+    /// What stands at `path` and below it, directories before what is in them; nothing if that takes no part.
+    pub fn scan(&mut self, path: &Rel) -> Vec<(Rel, Entry)> {
+        let mut found = Vec::new();
+        let Ok(top) = self.path(path) else { return found };
+        // The root may be reached by a link, nothing else is.
+        let meta = if path.is_root() { fs::metadata(&top) } else { fs::symlink_metadata(&top) };
+        if let Ok(meta) = meta
+            && !self.filter.leaves_out_at(path, meta.is_dir())
+        {
+            self.walk(path, &top, &meta, &mut found);
+        }
+        if self.filter.picks() {
+            self.without_bare_directories(&mut found);
+        }
+        found
+    }
+
+    /// What stands at `path` itself.
+    pub fn look(&mut self, path: &Rel) -> Option<Entry> {
+        let place = self.path(path).ok()?;
+        let meta = if path.is_root() { fs::metadata(&place) } else { fs::symlink_metadata(&place) };
+        let meta = meta.ok()?;
+        if self.filter.leaves_out_at(path, meta.is_dir()) {
+            return None;
+        }
+        Some(if meta.is_dir() { Entry::Dir } else { self.entry(path, &place, &meta) })
+    }
+
+    fn walk(&mut self, rel: &Rel, place: &Path, meta: &Metadata, found: &mut Vec<(Rel, Entry)>) {
+        if !meta.is_dir() {
+            found.push((rel.clone(), self.entry(rel, place, meta)));
+            return;
+        }
+        let names = match names(place) {
+            Ok(names) => names,
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            Err(error) => {
+                return found.push((rel.clone(), Entry::Opaque(format!("cannot be read: {error}"))));
+            }
+        };
+        found.push((rel.clone(), Entry::Dir));
+        for name in names {
+            let (below, place) = (rel.join(&name), place.join(&name));
+            // It may be gone by now.
+            let Ok(meta) = fs::symlink_metadata(&place) else { continue };
+            if name.as_bytes().starts_with(OWN.as_bytes()) {
+                clear_left_behind(&name, &place, &meta);
+            } else if !self.filter.leaves_out(&below, meta.is_dir()) {
+                self.walk(&below, &place, &meta, found);
+            }
+        }
+    }
+
+    /// The entry of what is no directory.
+    fn entry(&mut self, rel: &Rel, place: &Path, meta: &Metadata) -> Entry {
+        if meta.is_symlink() {
+            return match fs::read_link(place) {
+                Ok(target) => Entry::Link(target.as_os_str().as_bytes().to_vec()),
+                Err(error) => Entry::Opaque(format!("cannot be read: {error}")),
+            };
+        }
+        if !meta.is_file() {
+            return Entry::Opaque("is neither a file, a directory nor a link".to_owned());
+        }
+        let stamp = stamp(meta);
+        if let Some((_, content)) = self.seen.get(rel).filter(|(seen, _)| *seen == stamp) {
+            return file(*content, meta.len(), meta);
+        }
+        match read(place) {
+            Ok((content, size, meta)) => {
+                if is_settled(&meta) {
+                    self.seen.insert(rel.clone(), (self::stamp(&meta), content));
+                }
+                file(content, size, &meta)
+            }
+            Err(error) => Entry::Opaque(format!("cannot be read: {error}")),
+        }
+    }
+
+    /// Leaves out directories in which nothing takes part, if that is for files to say.
+    fn without_bare_directories(&self, found: &mut Vec<(Rel, Entry)>) {
+        let mut needed = std::collections::HashSet::new();
+        for (path, _) in found.iter().filter(|(path, entry)| self.filter.includes(path, entry.is_dir())) {
+            needed.extend(path.ancestors());
+        }
+        found.retain(|(path, _)| path.is_root() || needed.contains(path));
+    }
+}
+
+/// Opens the regular file at `place` for reading.
+///
+/// # Errors
+/// It cannot be opened, or is something else.
+pub fn open(place: &Path) -> io::Result<(File, Metadata)> {
+    let mut options = OpenOptions::new();
+    // A named pipe would wait for its other end.
+    let file = options.read(true).custom_flags(O_NONBLOCK | O_NOFOLLOW).open(place)?;
+    let meta = file.metadata()?;
+    if meta.is_file() { Ok((file, meta)) } else { Err(io::Error::other("is no regular file")) }
+}
+
+pub(super) fn read(place: &Path) -> io::Result<(Content, u64, Metadata)> {
+    let (mut file, meta) = open(place)?;
+    let (mut hasher, mut size) = (Hasher::default(), 0);
+    let mut piece = vec![0; PIECE.min(usize::try_from(meta.len()).unwrap_or(PIECE) + 1)];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok((hasher.content(), size, meta)),
+            Ok(count) => {
+                hasher.update(&piece[..count]);
+                size += count as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+pub(super) fn file(content: Content, size: u64, meta: &Metadata) -> Entry {
+    Entry::File { content, size, executable: meta.mode() & 0o100 != 0 }
+}
+
+fn stamp(meta: &Metadata) -> Stamp {
+    (meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec(), meta.ino())
+}
+
+/// Whether another write would show in the times of a file that looks like this.
+fn is_settled(meta: &Metadata) -> bool {
+    let changed = UNIX_EPOCH + Duration::from_secs(meta.ctime().max(0).unsigned_abs());
+    SystemTime::now().duration_since(changed).is_ok_and(|age| age > COARSEST_STEP)
+}
+
+fn names(dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+}
+
+/// Removes a temporary file of somebody who did not come to its end.
+fn clear_left_behind(name: &OsStr, place: &Path, meta: &Metadata) {
+    let is_temporary = name.as_bytes().starts_with(super::change::TEMPORARY.as_bytes()) && !meta.is_dir();
+    if is_temporary
+        && meta.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > LEFT_BEHIND)
+    {
+        drop(fs::remove_file(place));
+    }
+}
