@@ -11,6 +11,7 @@ mod proxy;
 mod readiness;
 mod resolve;
 mod size;
+mod sync;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,13 @@ use hotwatch_platform::process::Signal;
 
 use crate::name::Name;
 pub use beside::BesideError;
+pub use file::sync::Mode as SyncMode;
 pub use globs::Globs;
 pub use proxy::Proxy;
 pub use readiness::{Http, Readiness, Ready};
 use resolve::Source;
 pub use resolve::nearest;
+pub use sync::{Engine, Kubectl, Pair, Pods, Restart, Sync, Target};
 
 /// The file that is looked for.
 pub const FILE_NAME: &str = "hotwatch.toml";
@@ -50,6 +53,8 @@ pub struct Config {
     pub cooldown: Duration,
     /// Whether saves are applied to the processes of all services, whatever their entries say.
     pub patch_all: bool,
+    /// The services that were asked to be synced, as a user names them.
+    pub sync_asked: Vec<String>,
     /// The services, in start order.
     pub services: Vec<Service>,
     /// The names of the services, in the order of the file.
@@ -101,6 +106,8 @@ pub struct Service {
     pub patterns: Patterns,
     /// Whether directories that git ignores are left out.
     pub gitignore: bool,
+    /// Where its files are synced to, if they are.
+    pub sync: Option<Sync>,
 }
 
 impl Config {

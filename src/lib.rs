@@ -33,6 +33,7 @@ mod go;
 mod patch;
 mod proxy;
 mod replay;
+mod sync;
 
 // Execution.
 mod service;

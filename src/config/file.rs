@@ -1,6 +1,8 @@
 //! The form of `hotwatch.toml`: what may stand there, under which key, as which type. What it means, and
 //! whether it fits together, is decided one level up.
 
+pub mod sync;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -59,6 +61,7 @@ pub struct Service {
     pub reload: Reload,
     #[serde(default)]
     pub patch: Patch,
+    pub sync: Option<toml::Spanned<sync::Sync>>,
 }
 
 #[derive(Debug, Deserialize)]

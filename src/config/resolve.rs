@@ -96,6 +96,7 @@ impl Source<'_> {
             files,
             log_dir: parsed.log_dir.map_or_else(|| PathBuf::from("/tmp"), |dir| root.join(dir)),
             patch_all: false,
+            sync_asked: Vec::new(),
             log_size: self.log_size(parsed.log_size.as_ref())?,
             log_keep: self.log_keep(parsed.log_keep.as_ref())?,
             log_strip: matches!(parsed.log_ansi, file::Ansi::Strip),
@@ -236,6 +237,7 @@ impl Source<'_> {
             return Err(self.error(place, format!("`{dir}` of `{name}` is not a directory; correct `dir`")));
         }
         let proxy = self.proxy(parsed)?;
+        let sync = self.sync(parsed, &name, &canonical, root)?;
         let listens_itself = proxy.as_ref().is_none_or(|proxy| proxy.env.is_some());
         let port = parsed.port.as_ref().map(|port| *port.get_ref());
         let port = port.or(proxy.as_ref().map(|proxy| proxy.listen.1));
@@ -263,6 +265,7 @@ impl Source<'_> {
             grace: parsed.stop.grace.unwrap_or(Duration::from_secs(5)),
             patterns: self.patterns(&parsed.watch)?,
             gitignore: parsed.watch.gitignore.unwrap_or(true),
+            sync,
             name,
         })
     }

@@ -1,4 +1,4 @@
-//! The helper as a program of its own: `serve` on standard input and output, or `run LOCK GRACE-MS DIR COMMAND...`.
+//! The helper as a program of its own: `serve` on standard input and output, `run GRACE-MS DIR COMMAND...`, or `leave`.
 
 use std::io::{self, BufReader};
 use std::path::Path;
@@ -12,24 +12,32 @@ fn main() -> ExitCode {
     let args: Vec<String> =
         std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match args.as_slice() {
-        ["serve"] => match serve(io::stdin().lock(), io::stdout()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("hotwatch's helper: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        ["run", lock, grace, dir, words @ ..] => {
-            let grace = Duration::from_millis(grace.parse().unwrap_or(0));
-            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-            let orders = BufReader::new(io::stdin());
-            let code = supervise(&words, Path::new(dir), Path::new(lock), grace, orders);
-            ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
-        }
-        _ => {
-            eprintln!("this is a part of hotwatch, which starts it itself where it is needed");
-            ExitCode::from(2)
+    match act(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("hotwatch's helper: {error}");
+            ExitCode::FAILURE
         }
     }
+}
+
+fn act(args: &[&str]) -> io::Result<ExitCode> {
+    match args {
+        ["serve"] => serve(io::stdin().lock(), io::stdout())?,
+        ["run", grace, dir, words @ ..] => {
+            let grace = Duration::from_millis(grace.parse().unwrap_or(0));
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            // Its own file: every service has a helper of its own, and may write none where that lies.
+            let lock = std::env::current_exe()?;
+            let code = supervise(&words, Path::new(dir), &lock, grace, BufReader::new(io::stdin()));
+            return Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
+        }
+        ["leave"] => std::fs::remove_file(std::env::current_exe()?)?,
+        _ => {
+            return Err(io::Error::other(
+                "this is a part of hotwatch, which starts it itself where it is needed",
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::entry::{Entry, Rel};
+use crate::entry::{Content, Entry, Rel};
 use crate::filter::Filter;
 use crate::replica::{Refusal, Replica, Writing, open};
 use crate::run::run;
@@ -64,9 +64,12 @@ struct Server {
 impl Server {
     fn answer(&mut self, request: Request, content: &[u8]) -> io::Result<()> {
         match request {
-            Request::Hello => {
+            Request::Hello { look } => {
+                let program = std::env::current_exe().ok().filter(|_| look);
+                let program =
+                    program.and_then(|path| std::fs::read(path).ok()).map(|bytes| Content::of(&bytes));
                 let uid = nix::unistd::geteuid().as_raw();
-                self.line.say(&Answer::Hello { build: BUILD.to_owned(), uid }, &[])
+                self.line.say(&Answer::Hello { build: BUILD.to_owned(), uid, program }, &[])
             }
             Request::Open { pair, root, rules, options } => {
                 self.watching.remove(&pair);

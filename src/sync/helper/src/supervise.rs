@@ -1,7 +1,7 @@
 //! A program run in the place of hotwatch, which is elsewhere: its output goes where that of the helper goes, signals
 //! come as lines on standard input, and when that ends, the program ends as well.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -24,7 +24,7 @@ const PREDECESSOR: Duration = Duration::from_secs(20);
 const CANNOT_RUN: i32 = 127;
 
 /// Runs `words` until it ends, and returns its exit code, or 128 and the signal that ended it. Only one runs at a time
-/// for the path `lock`; the next waits for it. When `orders` end, it has as long as `grace` to end after SIGTERM.
+/// for the file `lock`; the next waits for it. When `orders` end, it has as long as `grace` to end after SIGTERM.
 pub fn supervise(
     words: &[String],
     dir: &Path,
@@ -92,7 +92,7 @@ pub fn supervise(
 
 /// Waits until nobody else holds `lock`.
 fn alone(lock: &Path) -> io::Result<Flock<File>> {
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(lock)?;
+    let mut file = File::open(lock)?;
     let deadline = Instant::now() + PREDECESSOR;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -127,13 +127,19 @@ mod tests {
     #[test]
     fn exit_codes_are_passed_on() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = dir.path().join("lock");
+        let lock = lock(&dir);
         let (hears, _says) = line();
         assert_eq!(sh("exit 7", &lock, LONG, hears), 7);
         let (hears, _says) = line();
         assert_eq!(sh("kill -9 $$", &lock, LONG, hears), 137);
         let (hears, _says) = line();
         assert_eq!(supervise(&["no-such-program".to_owned()], Path::new("/"), &lock, LONG, hears), 127);
+    }
+
+    fn lock(dir: &tempfile::TempDir) -> std::path::PathBuf {
+        let path = dir.path().join("lock");
+        std::fs::write(&path, "").unwrap();
+        path
     }
 
     /// Waits until `path` is there.
@@ -148,7 +154,7 @@ mod tests {
     fn signals_come_as_lines() {
         let dir = tempfile::tempdir().unwrap();
         let (hears, mut says) = line();
-        let (ready, lock) = (dir.path().join("ready"), dir.path().join("lock"));
+        let (ready, lock) = (dir.path().join("ready"), lock(&dir));
         let script =
             format!("trap 'exit 9' USR1; echo > '{}'; while :; do sleep 0.01; done", ready.display());
         let program = std::thread::spawn(move || sh(&script, &lock, LONG, hears));
@@ -160,7 +166,7 @@ mod tests {
     #[test]
     fn it_ends_when_nobody_is_at_the_other_end() {
         let dir = tempfile::tempdir().unwrap();
-        let (ready, lock) = (dir.path().join("ready"), dir.path().join("lock"));
+        let (ready, lock) = (dir.path().join("ready"), lock(&dir));
         assert_eq!(sh("exec sleep 600", &lock, LONG, Cursor::new("")), 143);
         let script = format!("trap '' TERM; echo > '{}'; sleep 600; sleep 600", ready.display());
         let (hears, says) = line();

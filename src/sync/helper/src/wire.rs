@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{Entry, Rel};
+use crate::entry::{Content, Entry, Rel};
 use crate::filter::Rules;
 use crate::replica::{Expect, Options, Refusal};
 
@@ -26,8 +26,8 @@ const LONGEST: usize = 64 * 1024 * 1024;
 #[allow(missing_docs, reason = "fields are what the line above them says")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// The first message, answered by [`Answer::Hello`].
-    Hello,
+    /// The first message, answered by [`Answer::Hello`]; whether to look what program the helper is.
+    Hello { look: bool },
     /// There is a tree that will be called `pair`, below the path `root`.
     Open { pair: u32, root: Vec<u8>, rules: Rules, options: Options },
     /// Tell of changes in `pair` from now on; answered by [`Answer::Watched`].
@@ -59,8 +59,8 @@ pub enum Request {
 #[allow(missing_docs, reason = "fields are what the line above them says")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Who it is.
-    Hello { build: String, uid: u32 },
+    /// Who it is; and what the file contains that it runs from.
+    Hello { build: String, uid: u32, program: Option<Content> },
     /// Every later change in `pair` is told; otherwise why not.
     Watched { pair: u32, error: Option<String> },
     /// What stands where.

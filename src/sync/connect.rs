@@ -1,0 +1,193 @@
+//! From a target that is there to a side that can be changed: the helper is pushed, if it is not there yet, to a place
+//! where it can run; where that does not work, archives have to do.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use hotwatch_helper::entry::Content;
+use hotwatch_platform::process::{Exit, Signal, spawn};
+
+use super::embedded;
+use super::far::{Archive, Far};
+use super::session::{Lost, Session, Told};
+use super::transport::{Instance, Transport, User, ask, command, complaint, read};
+use crate::config::Sync;
+
+/// How long the helper may take on its way.
+const PUSHED: Duration = Duration::from_secs(120);
+
+/// How a target is reached.
+#[derive(Debug)]
+pub struct Reached {
+    /// The other side.
+    pub far: Far,
+    /// Where the helper lies there, if it does.
+    pub helper: Option<String>,
+    /// In words, how and why so.
+    pub words: String,
+}
+
+/// Where a helper may go, and for whom.
+pub struct Place<'a> {
+    /// What is synced.
+    pub sync: &'a Sync,
+    /// The service's name: each has a helper of its own.
+    pub name: &'a str,
+}
+
+/// Reaches `instance` by `transport`. What the helper tells by itself goes to `tell`.
+///
+/// # Errors
+/// Nobody is there, in words.
+pub fn connect(
+    transport: &Arc<dyn Transport>,
+    instance: &Instance,
+    place: &Place<'_>,
+    ending: &Arc<AtomicBool>,
+    tell: impl Fn(Told) + Send + Clone + 'static,
+) -> Result<Reached, String> {
+    if transport.is_here() {
+        let session = Session::here(ending, tell).map_err(|Lost(why)| why)?;
+        return Ok(Reached { far: Far::Helper(session), helper: None, words: "on this machine".to_owned() });
+    }
+    match with_helper(transport, instance, place, ending, tell) {
+        Ok((session, helper)) => {
+            let words = format!("with the helper at `{helper}`");
+            Ok(Reached { far: Far::Helper(session), helper: Some(helper), words })
+        }
+        Err(why) => {
+            let roots = place.sync.pairs.iter().map(|pair| pair.target.clone()).enumerate();
+            let roots: BTreeMap<u32, String> =
+                roots.map(|(number, root)| (u32::try_from(number).unwrap_or(u32::MAX), root)).collect();
+            let far = Far::Archive(Archive::new(Arc::clone(transport), instance.clone(), roots));
+            let words = format!(
+                "by archives, which add and overwrite only, since {why}; nothing comes back from there, and what \
+                 differs there is not seen"
+            );
+            Ok(Reached { far, helper: None, words })
+        }
+    }
+}
+
+fn with_helper(
+    transport: &Arc<dyn Transport>,
+    instance: &Instance,
+    place: &Place<'_>,
+    ending: &Arc<AtomicBool>,
+    tell: impl Fn(Told) + Send + Clone + 'static,
+) -> Result<(Session, String), String> {
+    let machine = match &instance.machine {
+        Some(machine) => machine.clone(),
+        None => {
+            let uname = ["uname", "-m"].map(str::to_owned);
+            ask(&transport.exec(instance, &uname, User::Own))
+                .map_err(|why| format!("its machine is not known (`uname` cannot be run there: {why})"))?
+        }
+    };
+    let program = embedded::helper(&machine)?;
+    let mut reasons = Vec::new();
+    for dir in places(place.sync) {
+        let helper = format!("{}/.hotwatch-helper-{}", dir.trim_end_matches('/'), place.name);
+        let start = || {
+            let words = transport.exec(instance, &[helper.clone(), "serve".to_owned()], user(place.sync));
+            let session = Session::start(&words, ending, tell.clone())?;
+            match session.program == Some(Content::of(program)) {
+                true => Ok(session),
+                false => Err(Lost("what is there is another program than was pushed".to_owned())),
+            }
+        };
+        // It may be there from before.
+        if let Ok(session) = start() {
+            return Ok((session, helper));
+        }
+        let pushed = push(transport, instance, &dir, &helper, program);
+        match pushed.and_then(|()| start().map_err(|Lost(why)| why)) {
+            Ok(session) => return Ok((session, helper)),
+            Err(why) => reasons.push(format!("not in `{dir}`: {why}")),
+        }
+    }
+    Err(format!("its helper does not run there ({})", reasons.join("; ")))
+}
+
+/// As whom the helper runs: only root may give files to others.
+fn user(sync: &Sync) -> User {
+    let owned = sync.pairs.iter().any(|pair| pair.options.owner.is_some());
+    if owned { User::Root } else { User::Own }
+}
+
+/// Where the helper may lie, best first. What is meant for files of the moment may forbid programs, or not be there.
+fn places(sync: &Sync) -> Vec<String> {
+    if let Some(dir) = &sync.helper_dir {
+        return vec![dir.clone()];
+    }
+    let parent = |path: &str| Path::new(path).parent().map(|dir| dir.display().to_string());
+    let mut places = vec!["/tmp".to_owned()];
+    places.extend(sync.pairs.iter().map(|pair| pair.target.clone()));
+    places.extend(sync.binary.as_deref().and_then(parent));
+    places.push("/".to_owned());
+    places.dedup();
+    places
+}
+
+/// Has `program` lie at `helper` in the directory `dir`, for everybody to run.
+fn push(
+    transport: &Arc<dyn Transport>,
+    instance: &Instance,
+    dir: &str,
+    helper: &str,
+    program: &[u8],
+) -> Result<(), String> {
+    let name = helper.rsplit('/').next().unwrap_or(helper);
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o755);
+    header.set_size(program.len() as u64);
+    let archived = archive.append_data(&mut header, name, program).and_then(|()| archive.into_inner());
+    let archived = archived.map_err(|error| error.to_string())?;
+    if let Some(unpack) = transport.unpack(instance, dir) {
+        return feed(&unpack, &archived);
+    }
+    let script = "cat > \"$0.new\" && chmod 755 \"$0.new\" && mv -f \"$0.new\" \"$0\"";
+    let shell = ["sh", "-c", script, helper].map(str::to_owned);
+    let tar = ["tar", "-xf", "-", "-C", dir].map(str::to_owned);
+    feed(&transport.exec(instance, &shell, User::Own), program).or_else(|shell| {
+        feed(&transport.exec(instance, &tar, User::Own), &archived)
+            .map_err(|tar| format!("neither a shell ({shell}) nor `tar` ({tar}) is there to take it"))
+    })
+}
+
+/// Runs `words` with `input`; they must succeed.
+fn feed(words: &[String], input: &[u8]) -> Result<(), String> {
+    let program = words.first().map_or("", String::as_str);
+    let cannot_run = |error| format!("cannot run `{program}`: {error}");
+    let (stdin, mut to) = std::io::pipe().map_err(cannot_run)?;
+    let mut command = command(words);
+    command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped());
+    let started = spawn(&mut command).map_err(cannot_run)?;
+    drop(command);
+    let complains = read(started.stderr);
+    // One that does not read says why.
+    let written = std::io::Write::write_all(&mut to, input);
+    drop(to);
+    if !started.group.wait_end(started.group.id(), Some(PUSHED)) {
+        drop(started.group.signal(Signal::SIGKILL));
+    }
+    let exit = started.group.reap().map_err(cannot_run)?;
+    let said = complains.join().unwrap_or_default();
+    match (exit, written) {
+        (Exit::Code(0), Ok(())) => Ok(()),
+        (exit, _) => Err(complaint(&said).unwrap_or_else(|| format!("`{program}` fails with {exit}"))),
+    }
+}
+
+/// Removes the helper at `helper` from `instance`.
+pub fn leave(transport: &dyn Transport, instance: &Instance, helper: &str) {
+    let words = [helper, "leave"].map(str::to_owned);
+    let leave = |user| ask(&transport.exec(instance, &words, user));
+    // A target that is gone has taken it with it.
+    drop(leave(User::Root).or_else(|_| leave(User::Own)));
+}

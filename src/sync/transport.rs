@@ -1,0 +1,175 @@
+//! Ways into a target: each knows one outside tool, finds whom it leads to, and says how a command is run there, how a
+//! file gets there without any help from inside, and what the target is.
+
+mod container;
+mod kubectl;
+mod ssh;
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hotwatch_platform::process::{Exit, Signal, spawn};
+
+use crate::config::Target;
+
+/// How long a tool may take for an answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A way into a target.
+pub trait Transport: Send + Sync + std::fmt::Debug {
+    /// What it leads to, for messages.
+    fn describe(&self) -> String;
+
+    /// Those that are there and run. Each has its own identity, which is another after every start.
+    ///
+    /// # Errors
+    /// There is none, or the tool fails, in words.
+    fn find(&self) -> Result<Vec<Instance>, String>;
+
+    /// The command that runs `words` in `instance`, with its own standard input, output and error.
+    fn exec(&self, instance: &Instance, words: &[String], user: User) -> Vec<String>;
+
+    /// The command that takes a tar archive and unpacks it into the directory `dir` of `instance`, even if nothing there
+    /// can do that.
+    fn unpack(&self, instance: &Instance, dir: &str) -> Option<Vec<String>> {
+        let _ = (instance, dir);
+        None
+    }
+
+    /// The command that goes on to show what `instance` writes.
+    fn follow(&self, instance: &Instance) -> Option<Vec<String>> {
+        let _ = instance;
+        None
+    }
+
+    /// Whether what runs there sees the same disk and ports as hotwatch, and needs no helper.
+    fn is_here(&self) -> bool {
+        false
+    }
+}
+
+/// As whom something runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// As what runs there already.
+    Own,
+    /// As root, where the tool can do that.
+    Root,
+}
+
+/// One that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// What the tool calls it.
+    pub name: String,
+    /// What stays the same over its starts, as long as its files do.
+    pub place: String,
+    /// What is another after every start.
+    pub identity: String,
+    /// The machine it runs on, as `uname -m` calls it, if the tool says.
+    pub machine: Option<String>,
+}
+
+/// The way into `target`.
+pub fn to(target: &Target) -> Arc<dyn Transport> {
+    match target {
+        Target::Container { engine, name } => {
+            Arc::new(container::Container { engine: *engine, name: name.clone() })
+        }
+        Target::Kubectl(kubectl) => Arc::new(kubectl::Pods(kubectl.clone())),
+        Target::Ssh(host) => Arc::new(ssh::Host(host.clone())),
+        Target::Dir(dir) => Arc::new(Here(dir.display().to_string())),
+    }
+}
+
+/// This machine.
+#[derive(Debug)]
+struct Here(String);
+
+impl Transport for Here {
+    fn describe(&self) -> String {
+        format!("the directory `{}`", self.0)
+    }
+
+    fn find(&self) -> Result<Vec<Instance>, String> {
+        let (name, place, identity) = (self.0.clone(), self.0.clone(), String::new());
+        Ok(vec![Instance { name, place, identity, machine: Some(std::env::consts::ARCH.to_owned()) }])
+    }
+
+    fn exec(&self, _: &Instance, words: &[String], _: User) -> Vec<String> {
+        words.to_vec()
+    }
+
+    fn is_here(&self) -> bool {
+        true
+    }
+}
+
+/// The name of a machine as `uname -m` has it, where others call it otherwise.
+fn machine(name: &str) -> String {
+    match name {
+        "amd64" => "x86_64",
+        "arm64" => "aarch64",
+        name => name,
+    }
+    .to_owned()
+}
+
+/// `words` as a command.
+pub fn command(words: &[String]) -> Command {
+    let mut command = Command::new(words.first().map_or("", String::as_str));
+    command.args(words.get(1..).unwrap_or_default());
+    command
+}
+
+/// What `words` write, which must succeed.
+///
+/// # Errors
+/// They fail, or do not answer; what the tool said.
+pub fn ask(words: &[String]) -> Result<String, String> {
+    let program = words.first().map_or("", String::as_str);
+    let cannot_run = |error| format!("cannot run `{program}`: {error}");
+    let mut command = command(words);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let started = spawn(&mut command).map_err(cannot_run)?;
+    let group = started.group;
+    let (stdout, stderr) = (read(started.stdout), read(started.stderr));
+    let in_time = group.wait_end(group.id(), Some(ANSWER));
+    // What it leaves behind may hold its output.
+    drop(group.signal(Signal::SIGKILL));
+    let exit = group.reap().map_err(cannot_run)?;
+    let [stdout, stderr] = [stdout, stderr].map(|read| read.join().unwrap_or_default());
+    match exit {
+        _ if !in_time => {
+            Err(format!("`{program}` does not answer; it was ended after {} s", ANSWER.as_secs()))
+        }
+        Exit::Code(0) => Ok(stdout.trim().to_owned()),
+        exit => Err(complaint(&stderr).unwrap_or_else(|| format!("`{program}` fails with {exit}"))),
+    }
+}
+
+/// What a tool complains of, without what it writes before that.
+pub fn complaint(stderr: &str) -> Option<String> {
+    let line = stderr.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let line = ["Error: ", "error: ", "Error response from daemon: "]
+        .iter()
+        .fold(line, |line, head| line.trim_start_matches(head));
+    Some(line.to_owned())
+}
+
+/// Reads `stream` to its end, on a thread of its own.
+pub fn read(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.into_iter().for_each(|mut stream| drop(stream.read_to_end(&mut bytes)));
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// `words` as lists of strings.
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}

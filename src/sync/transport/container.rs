@@ -1,0 +1,64 @@
+//! Containers of docker and podman, by their command lines.
+
+use super::{Instance, Transport, User, ask, machine, words};
+use crate::config::Engine;
+
+/// A container by its name.
+#[derive(Debug)]
+pub struct Container {
+    pub engine: Engine,
+    pub name: String,
+}
+
+impl Container {
+    fn words<const N: usize>(&self, rest: [&str; N]) -> Vec<String> {
+        let mut all = words([self.engine.command()]);
+        all.extend(words(rest));
+        all
+    }
+}
+
+impl Transport for Container {
+    fn describe(&self) -> String {
+        format!("the {} container `{}`", self.engine.command(), self.name)
+    }
+
+    fn find(&self) -> Result<Vec<Instance>, String> {
+        let format = "{{.Id}}\t{{.State.StartedAt}}\t{{.State.Status}}\t{{.Image}}";
+        let told = ask(&self.words(["container", "inspect", "--format", format, &self.name]))?;
+        let [place, identity, status, image] = told.split('\t').collect::<Vec<_>>()[..] else {
+            return Err(format!("`{}` says something else than expected: `{told}`", self.engine.command()));
+        };
+        if status != "running" {
+            let start = format!("{} start {}", self.engine.command(), self.name);
+            return Err(format!("it is {status}; start it with `{start}`"));
+        }
+        // It does not change with the container.
+        let platform = ask(&self.words(["image", "inspect", "--format", "{{.Architecture}}", image])).ok();
+        let machine = platform.filter(|name| !name.is_empty()).map(|name| machine(&name));
+        Ok(vec![Instance {
+            name: self.name.clone(),
+            place: place.to_owned(),
+            identity: identity.to_owned(),
+            machine,
+        }])
+    }
+
+    fn exec(&self, instance: &Instance, words: &[String], user: User) -> Vec<String> {
+        let mut all = self.words(["exec", "-i"]);
+        if user == User::Root {
+            all.extend(super::words(["-u", "0:0"]));
+        }
+        all.push(instance.name.clone());
+        all.extend_from_slice(words);
+        all
+    }
+
+    fn unpack(&self, instance: &Instance, dir: &str) -> Option<Vec<String>> {
+        Some(self.words(["cp", "-", &format!("{}:{dir}", instance.name)]))
+    }
+
+    fn follow(&self, instance: &Instance) -> Option<Vec<String>> {
+        Some(self.words(["logs", "-f", "--tail", "0", &instance.name]))
+    }
+}

@@ -1,0 +1,67 @@
+//! Hosts that ssh leads to. The commands it is given are words of a shell there.
+
+use super::{Instance, Transport, User, ask, machine, words};
+
+/// A host, as ssh calls it.
+#[derive(Debug)]
+pub struct Host(pub String);
+
+impl Host {
+    fn words(&self) -> Vec<String> {
+        // A connection that is dead is found out in time, and nobody is asked for a password.
+        let quiet =
+            ["-o", "BatchMode=yes", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "-T"];
+        let mut all = words(["ssh"]);
+        all.extend(words(quiet));
+        all.extend(words(["--", &self.0]));
+        all
+    }
+}
+
+impl Transport for Host {
+    fn describe(&self) -> String {
+        format!("the host `{}`", self.0)
+    }
+
+    fn find(&self) -> Result<Vec<Instance>, String> {
+        let mut ask_for = self.words();
+        ask_for.push("uname -m; cat /proc/sys/kernel/random/boot_id 2>/dev/null || uname -n".to_owned());
+        let told = ask(&ask_for)?;
+        let (name, identity) = told.split_once('\n').unwrap_or((&told, ""));
+        Ok(vec![Instance {
+            name: self.0.clone(),
+            place: self.0.clone(),
+            identity: identity.to_owned(),
+            machine: Some(machine(name)),
+        }])
+    }
+
+    fn exec(&self, _: &Instance, words: &[String], _: User) -> Vec<String> {
+        let mut all = self.words();
+        all.push(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
+        all
+    }
+}
+
+/// `word` as a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stay_words() {
+        for (word, expected) in
+            [("/app/x", "/app/x"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$x", "'$x'")]
+        {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+}
