@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+include!("src/sync/helper/sources.rs");
+
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
@@ -31,10 +33,16 @@ fn main() {
 fn helpers(dir: &Path) -> String {
     // The directory above it is always there.
     println!("cargo::rerun-if-changed={}", dir.parent().expect("not the root").display());
+    let name = build_name(&dir.with_file_name("src"));
     let mut list = String::from("&[\n");
     for machine in ["x86_64", "aarch64"] {
         let file = dir.join(machine);
-        if file.is_file() {
+        let Ok(bytes) = fs::read(&file) else { continue };
+        if !bytes.windows(name.len()).any(|part| part == name.as_bytes()) {
+            println!(
+                "cargo::warning=the helper for {machine} is older than its sources and left out; run `make helper`"
+            );
+        } else {
             writeln!(list, "    ({machine:?}, include_bytes!({file:?})),").expect("memory");
         }
     }

@@ -12,11 +12,14 @@ mod init;
 mod inspect;
 mod lister;
 mod means;
+mod once;
 mod order;
+mod relay;
 mod reload;
 mod remote;
 mod saves;
 mod supervisor;
+mod sync;
 mod up;
 mod verify;
 mod weigh;
@@ -79,6 +82,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         Verb::Pause => remote::switch(Ask::Pause, &cli.global),
         Verb::Resume => remote::switch(Ask::Resume, &cli.global),
         Verb::Timeline(asked) => remote::timeline(asked, &cli.global),
+        Verb::Sync { verb } => sync::sync(verb, &cli.global, signals),
+        Verb::Relay(asked) => relay::relay(&asked, signals()?),
         Verb::Events { dir } => events::events(&dir, cli.global.json, signals()?),
         Verb::Demo { dir } => demo::demo(dir, &cli.global, signals()?),
         Verb::Completions { shell } => {

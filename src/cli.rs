@@ -18,6 +18,7 @@ Examples:
   hotwatch up                      run everything, reload on save, Ctrl+C to stop
   hotwatch -C ~/shop up            the same for a backend elsewhere
   hotwatch up --debug users        the same, with `users` under a debugger to attach to
+  hotwatch up --sync users         the same, with `users` in the container that its [service.sync] names
   hotwatch up --json | jq -c 'select(.event == \"restarted\")'";
 
 const INIT_EXAMPLES: &str = "\
@@ -93,6 +94,14 @@ Examples:
   hotwatch timeline                where the time of each reload went
   hotwatch timeline --html reloads.html
   hotwatch timeline --json | jq -s 'map(.ms) | add / length'";
+
+const SYNC_EXAMPLES: &str = "\
+Examples:
+  hotwatch up --sync web           keep the files of `web` the same where its [service.sync] says
+  hotwatch up --sync '*'           of all services that say where to
+  hotwatch sync status
+  hotwatch sync once web           make both sides the same, and end
+  hotwatch sync resolve web/index.html --theirs";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -208,6 +217,16 @@ pub enum Verb {
     /// Show the last reloads, and where the time of each went
     #[command(after_help = TIMELINE_EXAMPLES)]
     Timeline(Timeline),
+    /// Sync files into containers and to other hosts: how it is, once, or who is right
+    #[command(after_help = SYNC_EXAMPLES)]
+    Sync {
+        /// What to do
+        #[command(subcommand)]
+        verb: Sync,
+    },
+    /// Stand for a program in a target; hotwatch starts this itself
+    #[command(hide = true)]
+    Relay(Relay),
     /// Print every change below a directory, a line each
     #[command(after_help = EVENTS_EXAMPLES)]
     Events {
@@ -303,6 +322,67 @@ pub struct Up {
     /// Apply saves to the running processes of all services where that is safe, as `reload = "patch"` does for one
     #[arg(long)]
     pub patch: bool,
+    /// Sync these services as their `[service.sync]` says instead of running them here: names with commas between, or `*`
+    #[arg(long, value_name = "SERVICES")]
+    pub sync: Vec<String>,
+}
+
+/// What of syncs.
+#[derive(Debug, Subcommand)]
+pub enum Sync {
+    /// Show each pair: files, bytes, the last round, conflicts, and why it has halted
+    Status(Services),
+    /// Make both sides the same once: by the hotwatch that runs here, or without one
+    Once {
+        /// The services; all that say where to sync to if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        /// Wait no longer than this
+        #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+    },
+    /// Say which side is right at a path that both have changed, or at the source of a pair that has halted
+    Resolve {
+        /// The path here
+        #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+        path: PathBuf,
+        /// Which side.
+        #[command(flatten)]
+        side: Side,
+    },
+}
+
+/// Which side is right.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Side {
+    /// The one here
+    #[arg(long)]
+    pub ours: bool,
+    /// The one in the target
+    #[arg(long)]
+    pub theirs: bool,
+}
+
+/// What to stand for.
+#[derive(Debug, Args)]
+pub struct Relay {
+    /// How
+    pub mode: RelayMode,
+    /// The command
+    #[arg(last = true)]
+    pub words: Vec<String>,
+}
+
+/// How to stand for a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RelayMode {
+    /// The helper runs it.
+    Run,
+    /// Show what it writes.
+    Follow,
+    /// Start its container anew, and show what it writes.
+    Restart,
 }
 
 /// What `init` writes.

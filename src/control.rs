@@ -11,7 +11,7 @@ mod recent;
 mod server;
 
 use crate::name::Name;
-use crate::service::{Ask, Preview, Reached, Reply};
+use crate::service::{Ask, Preview, Reached, Reply, SyncAsk};
 
 pub use client::{Client, ClientError};
 pub use hub::Hub;
@@ -26,6 +26,8 @@ pub enum Command {
     Ask(Ask, Vec<Name>),
     /// To find out what a save of all that is on disk would lead to for each of these services, and to tell it.
     Weigh(Vec<Name>, Reply<Preview>),
+    /// Something of the sync of these services.
+    Sync(Vec<Name>, SyncAsk),
     /// To tell how this service is reached.
     Reach(Name, Reply<Reached>),
     /// To hold back what is saved from now on.

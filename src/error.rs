@@ -82,6 +82,9 @@ pub enum Error {
     /// A service that no second process can be started of.
     #[error(transparent)]
     Beside(#[from] BesideError),
+    /// What `--sync` asks for cannot be.
+    #[error("{0}")]
+    NotSynced(String),
     /// A file of requests.
     #[error("`{}`: {error}", file.display())]
     Requests { file: PathBuf, error: RequestError },

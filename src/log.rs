@@ -99,7 +99,9 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
         Event::Started { pid } => (Tone::Quiet, format!("started, PID {pid}")),
         Event::Ready { ms, .. } => (Tone::Good, format!("ready after {}", duration(*ms))),
         Event::Verdict { rung: Rung::Nothing, reason } => (Tone::Quiet, reason.clone()),
-        Event::Verdict { rung: Rung::Patch | Rung::Restart, reason } => (Tone::Reload, reason.clone()),
+        Event::Verdict { rung: Rung::Patch | Rung::Restart | Rung::Sync, reason } => {
+            (Tone::Reload, reason.clone())
+        }
         Event::Building => (Tone::Quiet, "building".to_owned()),
         Event::StillBuilding { ms } => (Tone::Quiet, format!("still building after {}", duration(*ms))),
         Event::Build { ok: true, ms, .. } => (Tone::Quiet, format!("built in {}", duration(*ms))),
@@ -125,6 +127,14 @@ pub fn words(event: &Event) -> Option<(Tone, String)> {
                 patch_parts(split)
             );
             (Tone::Reload, words)
+        }
+        Event::Synced { pair, files: 0, ms, .. } => {
+            (Tone::Quiet, format!("{pair}: both sides are the same, {}", duration(*ms)))
+        }
+        Event::Synced { pair, files, bytes, ms } => {
+            let files = crate::record::counted(*files as u64, "file");
+            let bytes = crate::record::counted(*bytes, "byte");
+            (Tone::Reload, format!("{pair}: synced {files}, {bytes} in {}", duration(*ms)))
         }
         Event::Effects { functions, .. } => (Tone::Quiet, effects::words(functions)),
         Event::Exited { pid, code: Some(code), .. } => {

@@ -81,6 +81,9 @@ pub enum Event {
     },
     /// A while after that patch, in its order: how often each of the functions has run the new code.
     Effects { pid: i32, generation: u32, functions: Vec<Effect> },
+    /// A round of sync has ended, so many milliseconds after the first file event: so many files, of so many bytes, have
+    /// gone over.
+    Synced { pair: String, files: usize, bytes: u64, ms: u64 },
     /// The process has stayed up for long enough to count as good: what ran before it is given up.
     Good { pid: i32 },
     /// What was started for a save started badly, so what ran before it runs on as the process `pid`. With a held
@@ -196,6 +199,8 @@ pub enum Rung {
     Patch,
     /// Build, stop, start.
     Restart,
+    /// Files go into a container or to another host.
+    Sync,
 }
 
 /// How much a notice matters.

@@ -16,6 +16,7 @@ mod reach;
 mod reply;
 mod state;
 mod swap;
+mod synced;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::go::slots::Slots;
 use crate::name::Name;
 use crate::patch::patcher::Outcome;
 use crate::record::{Failure, Level, Tell};
+use crate::sync;
 
 use ahead::Ahead;
 use lean::Lean;
@@ -37,12 +39,13 @@ use patches::Patches;
 use place::Place;
 use port::{Given, Port};
 pub use preview::Preview;
-pub use protocol::{Ask, Changed, Input, Renewal, Report};
+pub use protocol::{Ask, Changed, Input, Renewal, Report, SyncAsk};
 use protocol::{Effect, Launch, Timing};
 pub use reach::Reached;
 pub use reply::Reply;
 use state::Machine;
 use swap::Running;
+use synced::Synced;
 
 /// What a service needs beside its configuration.
 #[derive(Debug, Clone)]
@@ -64,6 +67,10 @@ pub struct Surroundings {
     pub round: u64,
     /// Flags of the go command that the environment sets, as `go env GOFLAGS` tells.
     pub goflags: String,
+    /// Where it is kept what both sides of a sync have agreed on.
+    pub sync_state: PathBuf,
+    /// A batch of changes ends with this much silence.
+    pub quiet: Duration,
     /// Where facts go.
     pub tell: Tell,
 }
@@ -74,6 +81,11 @@ impl Surroundings {
         if self.debugger.is_some() {
             config.hold_nothing();
         }
+    }
+
+    fn of_sync(&self, config: &config::Service) -> sync::Surroundings {
+        let (state, tell) = (self.sync_state.clone(), self.tell.clone());
+        sync::Surroundings { state, quiet: self.quiet, grace: config.grace, tell }
     }
 }
 
@@ -99,18 +111,19 @@ impl Service {
         let mut actor = Actor {
             machine: Machine::new(timing(&config, surroundings.cooldown)),
             steps: (0..config.pre_build.len()).collect(),
-            inputs: inputs.clone(),
             received,
             report: Box::new(report),
             build: None,
             lean: Lean::default(),
             ahead: Ahead::default(),
             patches: Patches::new(&surroundings.cache),
+            synced: Synced::start(&config, surroundings.of_sync(&config), &inputs),
             port: None,
             processes: BTreeMap::new(),
             place: Place::new(surroundings.cache.clone(), config.name.as_str().to_owned()),
             stopped: false,
             cancelled: false,
+            inputs: inputs.clone(),
             config,
             surroundings,
         };
@@ -163,6 +176,8 @@ struct Actor {
     lean: Lean,
     ahead: Ahead,
     patches: Patches,
+    /// What brings its files to where it runs, if that is elsewhere.
+    synced: Option<Synced>,
     /// The port that is held for it, if one is.
     port: Option<Port>,
     /// Its processes by their ids; several only behind a held port.
@@ -181,6 +196,8 @@ impl Actor {
         while !self.stopped {
             match self.next() {
                 Some(Input::Reach { reply }) => reply.send(self.reached()),
+                Some(Input::Sync(ask)) => self.asked_of_sync(ask),
+                Some(Input::Renewed { at, .. }) if self.synced.as_ref().is_some_and(|it| it.knows(at)) => {}
                 Some(input) => self.give(input),
                 None => {}
             }
@@ -189,6 +206,7 @@ impl Actor {
         self.lean.forget();
         self.ahead.forget();
         self.processes.clear();
+        self.synced.take();
         self.place.remove();
     }
 
@@ -252,6 +270,11 @@ impl Actor {
                 self.lean.forget();
                 self.ahead.forget();
                 self.patches.forget_recipe();
+                if config.sync != self.config.sync {
+                    // One at a time: both would bring the same files.
+                    self.synced.take();
+                    self.synced = Synced::start(&config, self.surroundings.of_sync(&config), &self.inputs);
+                }
                 self.config = (*config).clone();
                 Input::Reconfigured { config, how, since }
             }
@@ -304,6 +327,8 @@ impl Actor {
             Effect::CancelBuild => {
                 self.cancelled = true;
                 self.build.iter().for_each(Build::cancel);
+                let waits = self.synced.as_ref().filter(|synced| synced.is_build());
+                waits.into_iter().for_each(|synced| synced.cancel(&self.inputs));
             }
             Effect::Start(launch) => {
                 return Some(match self.start_process(launch) {
@@ -368,6 +393,9 @@ impl Actor {
         self.hold()?;
         let given = self.port.as_ref().map_or(Ok(Given::Nothing), Port::give)?;
         let binary = self.place.binary();
+        if let Some(synced) = &mut self.synced {
+            settings.run = synced.begin(&binary)?;
+        }
         if let Some(address) = given.address() {
             settings.listen_on(address.port());
         }
@@ -378,6 +406,17 @@ impl Actor {
         self.patches.started(pid);
         self.processes.insert(pid, process);
         Ok(pid)
+    }
+
+    fn asked_of_sync(&self, ask: SyncAsk) {
+        let Some(synced) = &self.synced else { return };
+        match ask {
+            SyncAsk::Status(reply) => reply.send(synced.sync().status()),
+            SyncAsk::Once(reply) => synced.sync().once(move |result| reply.send(result)),
+            SyncAsk::Resolve(path, winner, reply) => {
+                synced.sync().resolve(path, winner, move |answer| reply.send(answer));
+            }
+        }
     }
 
     /// Listens on the port that is to be held for the service, if that is not done yet.

@@ -273,6 +273,7 @@ impl Service {
                 }
             }
             Event::Notice { .. }
+            | Event::Synced { .. }
             | Event::Effects { .. }
             | Event::Log { .. }
             | Event::Settled

@@ -45,6 +45,12 @@ pub fn dir(root: &Path) -> PathBuf {
     dirs::cache().join("hotwatch").join(format!("{id:016x}"))
 }
 
+/// Where it is kept for the project at `root` what both sides of a sync have agreed on, from one run to the next.
+pub fn sync_state(root: &Path) -> PathBuf {
+    let id = xxh3_64(root.as_os_str().as_encoded_bytes());
+    dirs::cache().join("hotwatch").join("sync").join(format!("{id:016x}"))
+}
+
 /// Who runs the project whose directory is `dir`. What was left behind by one that was killed is nobody, also while
 /// its guard is still at work.
 pub fn running(dir: &Path) -> Running {

@@ -169,7 +169,8 @@ fn directory(service: &Service) -> Finding {
 
 fn ports(config: &Config) -> Vec<Finding> {
     let of = |service: &Service| {
-        let port = service.port?;
+        // That of a service in a container may well be held, by what runs there.
+        let port = service.port.filter(|_| service.sync.is_none())?;
         let name = &service.name;
         let free = || Finding::new("port", Level::Ok, format!("port {port} of `{name}` is free"));
         let otherwise = format!("change the port of `{name}`");

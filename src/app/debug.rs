@@ -25,7 +25,7 @@ pub fn debugged(config: &Config, names: &[String]) -> Result<Debugged, Error> {
             let hint = config::nearest(name, config.in_file.iter().map(Name::as_str));
             return Err(Error::NoService { name: name.clone(), hint });
         };
-        if service.run.first().is_none_or(|program| program != "{out}") {
+        if service.sync.is_some() || service.run.first().is_none_or(|program| program != "{out}") {
             return Err(Error::NotDebuggable(name.clone()));
         }
         Ok((service.name.clone(), debugger::port(place)))

@@ -23,6 +23,8 @@ pub struct Means {
     pub background: Slots,
     /// The flags of the go command that the environment sets.
     pub goflags: String,
+    /// Where it is kept what both sides of a sync have agreed on.
+    pub sync_state: PathBuf,
     /// The services that run under a debugger.
     pub debugged: Debugged,
     /// Where facts go.
@@ -50,6 +52,8 @@ impl Means {
             debugger,
             round,
             goflags: self.goflags.clone(),
+            sync_state: self.sync_state.clone(),
+            quiet: config.quiet,
             tell: self.tell.clone(),
         };
         let (events, name) = (self.events.clone(), service.name.clone());

@@ -84,12 +84,12 @@ pub fn compare(old: &Config, new: &Config) -> Difference {
 /// What a service has to do about its new settings; nothing if they are the old ones.
 fn how(old: &Service, new: &Service) -> Option<How> {
     let build = |service: &Service| {
-        let Service { dir, package, debug_info, pre_build, build, patch, .. } = service.clone();
+        let Service { dir, package, debug_info, pre_build, build, patch, sync, .. } = service.clone();
         // A command of the user's may read any variable, the go command reads its own.
         let read = |name: &str| build != Build::Go || name.starts_with("GO") || name.starts_with("CGO");
         let env: BTreeMap<String, String> =
             service.env.clone().into_iter().filter(|(name, _)| read(name)).collect();
-        (dir, package, debug_info, pre_build, build, patch.is_some(), env)
+        (dir, package, debug_info, pre_build, build, patch.is_some(), sync, env)
     };
     let run = |service: &Service| {
         (service.run.clone(), service.args.clone(), service.env.clone(), service.port, service.pty)

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::log::file;
 use crate::service::{Preview, Reached};
 use crate::snapshot::{self, MARK, Reload, Service};
+use crate::sync;
 
 /// What is known at once is answered within this time.
 const AT_ONCE: Duration = Duration::from_secs(10);
@@ -75,6 +76,34 @@ pub fn reach(service: &str, global: &Global) -> Result<Option<Reached>, Error> {
         Ok(())
     })?;
     Ok(reached)
+}
+
+/// How the files of services are synced, as the hotwatch that runs here says.
+///
+/// # Errors
+/// None runs, or it does not answer.
+pub fn synced(asked: Services, longest: Duration, global: &Global) -> Result<Vec<sync::Status>, Error> {
+    let (request, mut found) = (request(Verb::SyncStatus, asked, global), Vec::new());
+    connect(&project(global)?)?.ask(&request, Some(longest), |answer| {
+        if let Answer::Synced(all) = answer {
+            found = all;
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Has the hotwatch that runs here do something with `services`, and prints what it says.
+///
+/// # Errors
+/// None runs, or it does not do it.
+pub fn tell(
+    verb: Verb,
+    services: Vec<String>,
+    longest: Duration,
+    global: &Global,
+) -> Result<ExitCode, Error> {
+    stream(&project(global)?, &request(verb, Services { services }, global), Some(longest))
 }
 
 /// `hotwatch timeline`.

@@ -14,7 +14,7 @@ use super::means::Means;
 use super::order::Order;
 use super::reload::{self, How};
 use super::saves::Saves;
-use super::up;
+use super::{sync, up};
 use crate::config::{self, Config};
 use crate::control::Command;
 use crate::name::Name;
@@ -198,7 +198,11 @@ impl Supervisor {
     fn reconfigure(&mut self, since: Instant) {
         let Some(file) = self.config.files.last() else { return };
         let new = match config::load(file, &|name| std::env::var(name).ok()) {
-            Ok(new) if self.config.patch_all => new.patched(),
+            Ok(new) if self.config.patch_all => Ok(new.patched()),
+            Ok(new) => Ok(new),
+            Err(error) => Err(error.into()),
+        };
+        let new = match new.and_then(|new| sync::picked(new, &self.config.sync_asked)) {
             Ok(new) => new,
             Err(error) => {
                 let message = format!("{error}; everything goes on as before until that is mended");

@@ -16,12 +16,12 @@ use hotwatch_platform::process::reserve_descriptors;
 use hotwatch_platform::signal::Blocked;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::cache::Cache;
+use super::cache::{self, Cache};
 use super::debug;
 use super::means::Means;
 use super::saves::Saves;
 use super::supervisor::{Ending, Event, Supervisor};
-use super::{check, colored, console};
+use super::{check, colored, console, sync};
 use crate::classify::is_go_source;
 use crate::cli::{self, Global};
 use crate::config::{self, Config, Globs};
@@ -44,6 +44,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Runs `config` as it is `asked`, until a signal ends it.
 pub fn up(config: Config, asked: &cli::Up, global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
     let config = if asked.patch { config.patched() } else { config };
+    let config = sync::picked(config, &asked.sync)?;
     reserve_descriptors().map_err(Error::io("open `/dev/null`"))?;
     if config.services.iter().any(|service| service.proxy.is_some()) {
         raise_descriptor_limit();
@@ -153,6 +154,7 @@ fn run(
         slots: Slots::new(available_parallelism().map_or(2, usize::from)),
         background: Slots::new(1),
         goflags: go::flags(),
+        sync_state: cache::sync_state(&config.root),
         debugged,
         tell: tell.clone(),
         hub: hub.clone(),

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{load, print, remote};
+use super::{load, print, remote, sync};
 use crate::cli::{Global, Verify};
 use crate::config;
 use crate::error::Error;
@@ -38,7 +38,7 @@ struct Compared {
 
 /// Compares the answers of the service that is `asked` for with those of a fresh process.
 pub fn verify(asked: &Verify, global: &Global) -> Result<ExitCode, Error> {
-    let config = load(global)?;
+    let config = sync::picked(load(global)?, &[])?;
     let name = &asked.service;
     let Some(index) = config.services.iter().position(|service| service.name.as_str() == name) else {
         let hint = config::nearest(name, config.services.iter().map(|service| service.name.as_str()));

@@ -48,5 +48,6 @@ pub fn word(rung: Rung) -> &'static str {
         Rung::Nothing => "nothing",
         Rung::Patch => "patch  ",
         Rung::Restart => "restart",
+        Rung::Sync => "sync   ",
     }
 }

@@ -58,6 +58,18 @@ pub enum Target {
     Dir(PathBuf),
 }
 
+impl Target {
+    /// The program that leads there.
+    fn command(&self) -> &'static str {
+        match self {
+            Target::Container { engine, .. } => engine.command(),
+            Target::Kubectl(_) => "kubectl",
+            Target::Ssh(_) => "ssh",
+            Target::Dir(_) => "sh",
+        }
+    }
+}
+
 /// What runs containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -177,6 +189,7 @@ impl Config {
             service.pty = false;
             service.patch = None;
             if sync.binary.is_none() {
+                service.run = vec![sync.to.command().to_owned()];
                 service.build = Build::None;
                 service.package = None;
                 service.pre_build = Vec::new();

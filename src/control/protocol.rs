@@ -1,12 +1,14 @@
 //! What goes over the socket: the client writes one line of JSON, hotwatch answers with lines of JSON and closes.
 //! Both ends are of one version; a client of another is told so.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::service::{Preview, Reached};
 use crate::snapshot::{Reload, Service};
+use crate::sync::{self, Winner};
 
 /// Raised whenever a line means something else than before.
 pub const VERSION: u32 = 1;
@@ -40,6 +42,12 @@ pub enum Verb {
     Weigh,
     /// How the process of the one service that is named is reached.
     Reach,
+    /// How the files of services are synced.
+    SyncStatus,
+    /// A full comparison of all that is synced now.
+    SyncOnce,
+    /// Who is right at a path, an absolute one.
+    SyncResolve { path: PathBuf, winner: Winner },
     /// What was told, and with `follow` what will be.
     Logs { follow: bool, since: Option<Duration> },
     /// Another process of each.
@@ -79,6 +87,8 @@ pub enum Answer {
     Weighed { paused: bool, previews: Vec<Preview> },
     /// How the process of a service is reached.
     Reached(Reached),
+    /// How the files of services are synced.
+    Synced(Vec<sync::Status>),
     /// It was not done, in words.
     Error(String),
     /// The last line: whether all that was asked for has worked.

@@ -3,7 +3,7 @@
 //! service's own group.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Shutdown, TcpStream, ToSocketAddrs};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -96,15 +96,23 @@ impl Look {
 
     fn is_ready(&self) -> bool {
         match &self.service.readiness.when {
-            Ready::Tcp(port) => port::serves(&self.group, *port).unwrap_or(false),
+            Ready::Tcp(port) => self.listens(*port),
             Ready::Http(http) => {
                 // Whoever else listens there may well answer.
-                port::serves(&self.group, http.port).unwrap_or(false) && self.answers(http).unwrap_or(false)
+                self.listens(http.port) && self.answers(http).unwrap_or(false)
             }
             Ready::Command(words) => self.succeeds(words),
             Ready::Log(_) => false,
             Ready::Started => true,
         }
+    }
+
+    fn listens(&self, port: u16) -> bool {
+        if self.service.sync.is_some() {
+            // Whose port it is cannot be seen from here.
+            return TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), ANSWER).is_ok();
+        }
+        port::serves(&self.group, port).unwrap_or(false)
     }
 
     /// Asks for what `http` says; true if that is answered as it should be.

@@ -12,6 +12,9 @@ impl Actor {
     pub(super) fn start_build(&mut self) {
         self.place.next_build();
         self.cancelled = false;
+        if let Some(synced) = self.synced.as_ref().filter(|synced| synced.is_build()) {
+            return synced.wait(&self.inputs);
+        }
         let (out, temp) = self.place.build_paths();
         let lean = self.lean.begin_build();
         let debugged = self.is_debugged();

@@ -1,5 +1,6 @@
 //! What goes into a service's state machine, and what comes out of it.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use hotwatch_platform::process::Exit;
@@ -12,6 +13,7 @@ use crate::config;
 use crate::go::build::Made;
 use crate::patch::patcher::Outcome;
 use crate::record::{Event, Failure};
+use crate::sync;
 
 /// The times a machine keeps to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,15 @@ pub enum Input {
     Rebased { from: Digest, to: Digest },
     /// Its own steps before a build wrote files, first noticed at `since`.
     Generated { digest: Digest, since: Instant },
+    /// What is in the target is newer than what runs there, or that is gone.
+    Renewed {
+        /// When the change behind it was noticed.
+        since: Instant,
+        /// When this was told.
+        at: Instant,
+    },
+    /// Somebody wants to know how its files are synced, or something of that.
+    Sync(SyncAsk),
     /// Its configuration changed.
     Reconfigured {
         /// The new one.
@@ -99,6 +110,17 @@ pub enum Input {
     Kill,
     /// The deadline has passed.
     Tick,
+}
+
+/// What may be asked of a service's sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyncAsk {
+    /// How it is.
+    Status(Reply<sync::Status>),
+    /// A full comparison now; answered with what has failed.
+    Once(Reply<Result<(), String>>),
+    /// Who is right at a path; answered with what was done or why not, or nothing where that is none of its files.
+    Resolve(PathBuf, sync::Winner, Reply<Option<Result<String, String>>>),
 }
 
 /// A change of what a service is built from.

@@ -276,7 +276,8 @@ impl Machine {
             // The actor has taken these in.
             Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) => {}
             Input::Prepared(_) | Input::BuiltAhead(..) => {}
-            Input::Reach { .. } => {}
+            Input::Reach { .. } | Input::Sync(_) => {}
+            Input::Renewed { since, .. } => self.renewed(since),
             Input::Started { pid } => self.started(now, pid),
             Input::NotStarted(reason) => self.not_started(now, reason),
             Input::Ready { pid } => self.ready(now, pid),

@@ -70,7 +70,7 @@ impl Agreed {
                     Record::About { version, place: of } => about = version == VERSION && of == place,
                     _ if !about => break,
                     Record::Agreed(paths) => {
-                        paths.into_iter().for_each(|(path, entry)| tree.set(path, entry))
+                        paths.into_iter().for_each(|(path, entry)| tree.set(path, entry));
                     }
                     Record::Conflict(conflict) => conflicts.push(conflict),
                     Record::Solved(conflict) => conflicts.retain(|other| *other != conflict),

@@ -117,6 +117,25 @@ impl Archive {
         Archive { transport, instance, roots, unpacking, removes, refusals }
     }
 
+    /// Calls the tree below `root` by the number `pair` from now on.
+    pub fn open(&mut self, pair: u32, root: String) {
+        self.roots.insert(pair, root);
+    }
+
+    /// Runs `words` there for as long as `longest`; what they write goes to `tell`, with whether to standard error.
+    ///
+    /// # Errors
+    /// They fail, in words.
+    pub fn run(
+        &self,
+        words: &[String],
+        longest: Duration,
+        tell: &mut dyn FnMut(bool, &[u8]),
+    ) -> Result<(), String> {
+        let exec = self.transport.exec(&self.instance, words, User::Own);
+        hotwatch_helper::run::run(&exec, "/".as_ref(), longest, tell)
+    }
+
     fn put(
         &mut self,
         pair: u32,

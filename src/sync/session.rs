@@ -1,7 +1,6 @@
 //! A conversation with a helper: requests go one way, answers come back in their order, and what the helper tells by
 //! itself comes in between. It ends with the process that leads there.
 
-use std::collections::VecDeque;
 use std::io::{self, BufReader, BufWriter, PipeWriter, Read, Write, pipe};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -129,6 +128,14 @@ impl Session {
         tell: impl Fn(Told) + Send + 'static,
     ) -> Result<Session, Lost> {
         let (sender, answers) = unbounded();
+        let known = Arc::new(AtomicBool::new(false));
+        let is_known = Arc::clone(&known);
+        // Who was never greeted is not missed.
+        let tell = move |told| {
+            if is_known.load(Ordering::Acquire) {
+                tell(told);
+            }
+        };
         let reader = std::thread::spawn(move || listen(from, &sender, &tell));
         let mut session = Session {
             to: Some(BufWriter::with_capacity(PIECE, to)),
@@ -144,6 +151,7 @@ impl Session {
         match session.answer(GREETING)? {
             (Answer::Hello { build, uid, program }, _) if build == BUILD => {
                 (session.uid, session.program) = (uid, program);
+                known.store(true, Ordering::Release);
                 Ok(session)
             }
             _ => Err(Lost(
@@ -285,7 +293,7 @@ impl Session {
 
     fn ask(&mut self, request: &Request) -> Result<(), Lost> {
         self.send(request, &[])?;
-        self.to.as_mut().map_or(Ok(()), |to| to.flush()).map_err(|error| self.lost(error.into()))
+        self.to.as_mut().map_or(Ok(()), Write::flush).map_err(|error| self.lost(error.into()))
     }
 
     fn send(&mut self, request: &Request, content: &[u8]) -> Result<(), Lost> {

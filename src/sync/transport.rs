@@ -45,6 +45,12 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// The commands that start `instance` anew, and then go on to show what it writes.
+    fn restart(&self, instance: &Instance) -> Option<Vec<String>> {
+        let _ = instance;
+        None
+    }
+
     /// Whether what runs there sees the same disk and ports as hotwatch, and needs no helper.
     fn is_here(&self) -> bool {
         false

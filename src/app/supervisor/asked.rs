@@ -18,6 +18,10 @@ impl Supervisor {
                 let asked = self.services.iter().filter(|service| names.contains(service.name()));
                 asked.for_each(|service| service.send(Input::Weigh(reply.clone())));
             }
+            Command::Sync(names, ask) => {
+                let asked = self.services.iter().filter(|service| names.contains(service.name()));
+                asked.for_each(|service| service.send(Input::Sync(ask.clone())));
+            }
             Command::Reach(name, reply) => {
                 let service = self.services.iter().find(|service| *service.name() == name);
                 service.into_iter().for_each(|service| service.send(Input::Reach { reply: reply.clone() }));

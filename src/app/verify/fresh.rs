@@ -65,6 +65,8 @@ impl Fresh {
             debugger: None,
             round: 0,
             goflags: go::flags(),
+            sync_state: cache.dir.clone(),
+            quiet: config.quiet,
             tell: tell.clone(),
         };
         let name = service.name.clone();

@@ -18,7 +18,7 @@ use crate::log::json::Json;
 use crate::log::terminal::Terminal;
 use crate::name::Name;
 use crate::record::{Event, Record};
-use crate::service::{Ask, Reply};
+use crate::service::{Ask, Reply, SyncAsk};
 use crate::snapshot::{Reload, Service};
 
 /// A client says what it wants within this time.
@@ -93,6 +93,34 @@ impl Client<'_> {
                 let reached = self.told(|reply| Command::Reach(name, reply));
                 reached.into_iter().try_for_each(|reached| self.say(&Answer::Reached(reached)))?;
                 self.say(&Answer::End { ok: true })
+            }
+            Verb::SyncStatus => {
+                let all = self.told(|reply| Command::Sync(services.clone(), SyncAsk::Status(reply)));
+                self.say(&Answer::Synced(all))?;
+                self.say(&Answer::End { ok: true })
+            }
+            Verb::SyncOnce => {
+                let all = self.told(|reply| Command::Sync(services.clone(), SyncAsk::Once(reply)));
+                let failed = all.into_iter().filter_map(Result::err).next();
+                match failed {
+                    Some(why) => self.say(&Answer::Error(why)),
+                    None => self.say(&Answer::End { ok: true }),
+                }
+            }
+            Verb::SyncResolve { ref path, winner } => {
+                let ask = |reply| SyncAsk::Resolve(path.clone(), winner, reply);
+                let answers = self.told(|reply| Command::Sync(services.clone(), ask(reply)));
+                match answers.into_iter().flatten().next() {
+                    Some(Ok(words)) => {
+                        self.say(&Answer::Text(words + "\n"))?;
+                        self.say(&Answer::End { ok: true })
+                    }
+                    Some(Err(why)) => self.say(&Answer::Error(why)),
+                    None => {
+                        let message = format!("`{}` is no file of a service that is synced", path.display());
+                        self.say(&Answer::Error(message))
+                    }
+                }
             }
             Verb::Logs { follow, since } => {
                 let all = request.services.is_empty();

@@ -172,6 +172,19 @@ impl Machine {
         }
     }
 
+    /// Something has come to where it runs, or that was started anew.
+    pub(super) fn renewed(&mut self, since: Instant) {
+        self.busy = true;
+        match &mut self.last_build {
+            Some(last) if !last.succeeded => {
+                last.certain = false;
+                self.since.get_or_insert(since);
+            }
+            _ if self.has_binary && !self.down => self.renew(since),
+            _ => {}
+        }
+    }
+
     pub(super) fn beside(&mut self, since: Instant) {
         if self.build.is_none()
             && let Some(last) = self.last_build.as_mut().filter(|last| !last.succeeded)

@@ -58,6 +58,10 @@ impl Transport for Container {
         Some(self.words(["cp", "-", &format!("{}:{dir}", instance.name)]))
     }
 
+    fn restart(&self, instance: &Instance) -> Option<Vec<String>> {
+        Some(self.words(["restart", &instance.name]))
+    }
+
     fn follow(&self, instance: &Instance) -> Option<Vec<String>> {
         Some(self.words(["logs", "-f", "--tail", "0", &instance.name]))
     }

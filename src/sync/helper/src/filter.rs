@@ -73,6 +73,24 @@ impl Rules {
         }
     }
 
+    /// Takes in the ignore files in the tree below `root`, but for those in what is left out.
+    pub fn read_tree(&mut self, root: &Path) {
+        self.files.retain(|file| !file.down.is_root());
+        let mut dirs = vec![Rel::root()];
+        let mut filter = Filter::new(self.clone());
+        while let Some(dir) = dirs.pop() {
+            let place = dir.below(root);
+            if place.join(".gitignore").is_file() {
+                self.read_below(&dir, &place.join(".gitignore"));
+                filter = Filter::new(self.clone());
+            }
+            let entries = fs::read_dir(place).into_iter().flatten().flatten();
+            let inside = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            let inside = inside.map(|entry| dir.join(&entry.file_name()));
+            dirs.extend(inside.filter(|dir| !filter.leaves_out(dir, true)));
+        }
+    }
+
     /// Takes in the ignore files above `root` up to `top`, and what `exclude`, the repository's own list, says.
     pub fn read_above(&mut self, root: &Path, top: &Path, exclude: &Path) {
         let above = root.ancestors().skip(1).take_while(|dir| dir.starts_with(top));

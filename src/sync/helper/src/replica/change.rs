@@ -305,6 +305,16 @@ fn replace(new: &Path, place: &Path) -> Result<(), Refusal> {
 }
 
 impl Writing {
+    /// Has it have the permissions `mode`, as far as the options do not say others.
+    pub fn set_mode(&mut self, mode: u32) {
+        self.mode = mode;
+    }
+
+    /// What was written so far.
+    pub fn content(&self) -> Content {
+        self.hasher.0.content()
+    }
+
     /// Where it is to stand.
     pub fn path(&self) -> &Rel {
         &self.path

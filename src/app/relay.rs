@@ -1,0 +1,123 @@
+//! `hotwatch relay`, which hotwatch starts itself: a process here that stands for a program in a target. What that
+//! writes is written here, signals go there as lines, and its end is the end of this one.
+
+use std::io::{Write, pipe};
+use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded, select, unbounded};
+use hotwatch_platform::process::{Exit, Group, Signal, spawn};
+use hotwatch_platform::signal::{Blocked, Termination};
+
+use crate::cli::{Relay, RelayMode};
+use crate::error::Error;
+use crate::sync::{SEPARATOR, command};
+
+/// How long to wait before what shows a target's output is started again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long what only shows output may take to end.
+const LAST: Duration = Duration::from_millis(500);
+
+/// Runs what is `asked` until it ends, or a signal says so.
+pub fn relay(asked: &Relay, signals: Blocked) -> Result<ExitCode, Error> {
+    let (sender, heard) = unbounded();
+    let _listener = signals
+        .listen(move |signal| {
+            let _ = sender.send(signal);
+        })
+        .map_err(Error::io("start a thread"))?;
+    match asked.mode {
+        RelayMode::Run => run(&asked.words, &heard),
+        RelayMode::Follow => Ok(follow(&asked.words, &heard)),
+        RelayMode::Restart => {
+            // The container, and then its output, from a separator on.
+            let mut parts = asked.words.split(|word| word == SEPARATOR);
+            let (restart, output) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            match once(restart)? {
+                Exit::Code(0) => Ok(follow(output, &heard)),
+                exit => Ok(code(Some(exit))),
+            }
+        }
+    }
+}
+
+/// Runs the way to the helper, which runs the program; signals go to its standard input.
+fn run(words: &[String], heard: &Receiver<Termination>) -> Result<ExitCode, Error> {
+    // The end of this process is that of the pipe, and so of the program, also if it is killed.
+    let (stdin, mut orders) = pipe().map_err(Error::io("open a pipe"))?;
+    let end = start(words, stdin.into())?.1;
+    loop {
+        select! {
+            recv(heard) -> signal => match signal {
+                // Nobody may be left who reads it.
+                Ok(signal) => drop(writeln!(orders, "{}", number(signal))),
+                Err(_) => return Ok(ExitCode::FAILURE),
+            },
+            recv(end) -> exit => return Ok(code(exit.ok())),
+        }
+    }
+}
+
+/// Runs what shows a target's output, again whenever it ends; without words there is none.
+fn follow(words: &[String], heard: &Receiver<Termination>) -> ExitCode {
+    while !words.is_empty() {
+        let Ok((group, end)) = start(words, Stdio::null()) else { break };
+        select! {
+            recv(heard) -> _ => {
+                drop(group.signal(Signal::SIGTERM));
+                if end.recv_timeout(LAST).is_err() {
+                    drop(group.signal(Signal::SIGKILL));
+                }
+                return ExitCode::SUCCESS;
+            }
+            recv(end) -> _ => {}
+        }
+        if heard.recv_timeout(AGAIN).is_ok() {
+            return ExitCode::SUCCESS;
+        }
+    }
+    let _ = heard.recv();
+    ExitCode::SUCCESS
+}
+
+/// Runs `words` to their end.
+fn once(words: &[String]) -> Result<Exit, Error> {
+    let mut command = command(words);
+    // What it has to say beside its errors is for machines.
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let started = spawn(&mut command).map_err(Error::io(format!("run `{}`", words.join(" "))))?;
+    started.group.reap().map_err(Error::io("wait for a process"))
+}
+
+/// Starts `words`, in a group of their own: what is sent to that of this process is not for them. Their end is told.
+fn start(words: &[String], stdin: Stdio) -> Result<(Arc<Group>, Receiver<Exit>), Error> {
+    let mut command = command(words);
+    command.stdin(stdin);
+    let started = spawn(&mut command).map_err(Error::io(format!("run `{}`", words.join(" "))))?;
+    let group = Arc::new(started.group);
+    let (ended, end) = bounded(1);
+    let waits = Arc::clone(&group);
+    std::thread::spawn(move || waits.wait_leader().map(|exit| ended.send(exit)));
+    Ok((group, end))
+}
+
+fn number(signal: Termination) -> i32 {
+    let signal = match signal {
+        Termination::Interrupt => Signal::SIGINT,
+        Termination::Quit => Signal::SIGQUIT,
+        Termination::Hangup => Signal::SIGHUP,
+        Termination::Terminate => Signal::SIGTERM,
+    };
+    signal as i32
+}
+
+fn code(exit: Option<Exit>) -> ExitCode {
+    let code = match exit {
+        Some(Exit::Code(code)) => code,
+        Some(Exit::Signal(signal)) => 128 + signal,
+        None => 1,
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

@@ -1,0 +1,86 @@
+//! The binary of a service, put in its place in the target in one moment.
+
+use std::path::{Path, PathBuf};
+
+use hotwatch_helper::entry::{Entry, Rel};
+use hotwatch_helper::filter::{Filter, Rules};
+use hotwatch_helper::replica::{Expect, Options, Refusal, Replica, open};
+
+use super::Actor;
+use super::far::Far;
+use super::link::wire;
+use super::session::Lost;
+use crate::config;
+
+/// The permissions of a program.
+const PROGRAM: u32 = 0o755;
+
+impl Actor {
+    /// Puts `binary` in its place, at all links.
+    pub(super) fn push(&mut self, binary: &Path) -> Result<(), String> {
+        let Some(place) = self.config.binary.clone() else { return Ok(()) };
+        if self.links.is_empty() {
+            let why = self.told_lost.clone().unwrap_or_else(|| "it was not found yet".to_owned());
+            return Err(format!("{} is out of reach: {why}", self.transport.describe()));
+        }
+        let place = match &self.config.to {
+            config::Target::Dir(dir) => dir.join(place.trim_start_matches('/')),
+            _ => PathBuf::from(place),
+        };
+        let mut lost = Vec::new();
+        for at in 0..self.links.len() {
+            match self.push_to(at, binary, &place) {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => {
+                    return Err(format!("`{}` cannot be put into the target: {why}", place.display()));
+                }
+                Err(why) => lost.push((at, why)),
+            }
+        }
+        let first = lost.first().map(|(_, Lost(why))| why.clone());
+        lost.into_iter().rev().for_each(|(at, why)| self.lose(at, why));
+        first.map_or(Ok(()), Err)
+    }
+
+    fn push_to(&mut self, at: usize, binary: &Path, place: &Path) -> Result<Result<(), String>, Lost> {
+        let dir = place.parent().unwrap_or(Path::new("/"));
+        let name = place.file_name().and_then(|name| Rel::new(Path::new(name)));
+        let Some(name) = name else { return Ok(Err("it has no name".to_owned())) };
+        // It comes with no pair.
+        let number = wire(self.pairs.len());
+        let rules = Rules { ignored: true, ..Rules::default() };
+        let mut here = Replica::new(binary.to_owned(), Filter::new(rules.clone()).into(), Options::default());
+        let Some(Entry::File { content, size, .. }) = here.look(&Rel::root()) else {
+            return Ok(Err(format!("`{}` is no file", binary.display())));
+        };
+        let entry = Entry::File { content, size, executable: true };
+        let Ok((mut file, _)) = open(binary) else { return Ok(Err("it cannot be read".to_owned())) };
+        let far = &mut self.links[at].far;
+        let owner = self.config.pairs.first().and_then(|pair| pair.options.owner.clone());
+        match far {
+            Far::Helper(session) => {
+                session.open(number, dir, &rules, &Options { owner, ..Options::default() })?;
+                session.put(
+                    number,
+                    (&Rel::root(), Expect::Anything, &Entry::Dir),
+                    PROGRAM,
+                    &mut std::io::empty(),
+                    |_| {},
+                )?;
+            }
+            Far::Archive(archive) => archive.open(number, dir.display().to_string()),
+        }
+        far.put(number, (&name, Expect::Anything, &entry), PROGRAM, &mut file, |_| {})?;
+        let refusals = far.settle()?;
+        Ok(refusals.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(words(&refusal))))
+    }
+}
+
+fn words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Full => "the disk is full".to_owned(),
+        Refusal::Denied(why) | Refusal::Failed(why) => why.clone(),
+        Refusal::NotEmpty => "a directory stands there".to_owned(),
+        Refusal::Differs => "it has changed on its way".to_owned(),
+    }
+}

@@ -1,0 +1,125 @@
+//! What a user has decided: which side of a conflict is right, or what is to become of a pair that has halted.
+
+use std::fs;
+use std::path::Path;
+
+use hotwatch_helper::entry::{Entry, Rel};
+use hotwatch_helper::replica::{Expect, Refusal, open};
+
+use super::agreed::{Conflict, Copy};
+use super::link::{Pending, flow};
+use super::reconcile::Flow;
+use super::rounds::copy_name;
+use super::{Actor, Winner};
+
+impl Actor {
+    /// Does what `winner` means at `path`; says what was done, or `None` if that is nothing of this service's.
+    pub(super) fn resolve(&mut self, path: &Path, winner: Winner) -> Option<Result<String, String>> {
+        let of = |number: &usize| path.starts_with(&self.pairs[*number].config.source);
+        let number = (0..self.pairs.len()).find(of)?;
+        let rel = path.strip_prefix(&self.pairs[number].config.source).ok().and_then(Rel::new)?;
+        let halted = self.status.get().pairs[number].halted.is_some();
+        if halted {
+            return Some(self.go_on(number, winner));
+        }
+        let concerns =
+            |conflict: &Conflict| conflict.path == rel || conflict.copy == Copy::Beside(rel.clone());
+        let mut done = None;
+        for at in 0..self.links.len() {
+            let conflicts = self.links[at].halves[number].agreed.conflicts();
+            for conflict in conflicts.iter().filter(|it| concerns(it)).cloned().collect::<Vec<_>>() {
+                match self.decide(number, &conflict, winner) {
+                    Ok(()) => done = Some(conflict.path.clone()),
+                    Err(why) => return Some(Err(why)),
+                }
+                let copy = match &conflict.copy {
+                    Copy::Beside(copy) => Some(copy.clone()),
+                    Copy::Kept(_) => None,
+                };
+                self.links[at].halves[number].pending.add(copy.into_iter().chain([conflict.path]));
+            }
+        }
+        let whose = if winner == Winner::Ours { "this side" } else { "the target" };
+        Some(match done {
+            Some(path) => Ok(format!("`{path}` is as {whose} had it")),
+            None => Err(format!(
+                "there is no conflict at `{}`; `hotwatch sync status` lists them",
+                path.display()
+            )),
+        })
+    }
+
+    /// Has the loser of `conflict` go, or take the path.
+    fn decide(&mut self, number: usize, conflict: &Conflict, winner: Winner) -> Result<(), String> {
+        let pair = &mut self.pairs[number];
+        let place = match &conflict.copy {
+            Copy::Beside(copy) => pair.near.place(copy).map_err(|error| error.to_string())?,
+            Copy::Kept(copy) => copy.clone(),
+        };
+        let failed = |error: std::io::Error| format!("`{}`: {error}", copy_name(conflict));
+        if winner == Winner::Theirs {
+            if place.is_dir() {
+                return Err(format!(
+                    "`{}` is a directory; move what you want of it by hand",
+                    copy_name(conflict)
+                ));
+            }
+            let meta = fs::symlink_metadata(&place).map_err(failed)?;
+            if meta.is_symlink() {
+                let to = fs::read_link(&place).map_err(failed)?;
+                let link = Entry::Link(to.into_os_string().into_encoded_bytes());
+                pair.near.make(&conflict.path, &Expect::Anything, &link, 0o755).map_err(|it| words(&it))?;
+            } else {
+                let (mut file, meta) = open(&place).map_err(failed)?;
+                let mode = hotwatch_helper::replica::mode(&meta);
+                let executable = mode & 0o100 != 0;
+                let mut writing = pair
+                    .near
+                    .begin(&conflict.path, Expect::Anything, executable, mode)
+                    .map_err(|it| words(&it))?;
+                std::io::copy(&mut file, &mut writing).map_err(failed)?;
+                let content = writing.content();
+                pair.near.finish(writing, content).map_err(|it| words(&it))?;
+            }
+        }
+        let removed = if place.is_dir() { fs::remove_dir_all(&place) } else { fs::remove_file(&place) };
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes on with a pair that has halted.
+    fn go_on(&mut self, number: usize, winner: Winner) -> Result<String, String> {
+        let flow = flow(self.pairs[number].config.mode);
+        let mut words = String::new();
+        for link in &mut self.links {
+            let half = &mut link.halves[number];
+            let ours_lost = self.pairs[number].ours.is_bare();
+            // Who has lost everything is right: everything is to go. Otherwise nothing was agreed on, and all of it is new.
+            let follow = match flow {
+                Flow::Reverse { .. } => winner == Winner::Theirs,
+                _ => ours_lost == (winner == Winner::Ours),
+            };
+            if follow {
+                half.accepted = true;
+                "it goes on, and what is gone is deleted on the other side as well".clone_into(&mut words);
+            } else {
+                half.agreed.forget().map_err(|error| error.to_string())?;
+                "it goes on, and nothing is deleted".clone_into(&mut words);
+            }
+            half.pending = Pending::Everything;
+        }
+        self.status.with(|status| status.pairs[number].halted = None);
+        if words.is_empty() { Err("the target is out of reach".to_owned()) } else { Ok(words) }
+    }
+}
+
+fn words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Full => "the disk is full".to_owned(),
+        Refusal::Denied(why) | Refusal::Failed(why) => why.clone(),
+        Refusal::NotEmpty => "a directory stands there that is not empty".to_owned(),
+        Refusal::Differs => "it has changed meanwhile".to_owned(),
+    }
+}
