@@ -26,5 +26,6 @@ mod settings;
 mod stopping;
 mod support;
 mod table;
+mod two_way;
 mod verbs;
 mod verify;

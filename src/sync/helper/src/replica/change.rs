@@ -16,6 +16,10 @@ use crate::entry::{Content, Entry, Hasher, Rel};
 /// What names of temporary files begin with.
 pub(super) const TEMPORARY: &str = ".hotwatch-tmp-";
 
+/// The permissions of a file that is being written. Nobody else gives a file just these, so it is known later whether
+/// one that was left behind holds what somebody has written who was replaced.
+pub(super) const UNFINISHED: u32 = 0o200;
+
 /// A file that is being written beside its place. Dropping it leaves nothing.
 #[derive(Debug)]
 pub struct Writing {
@@ -65,7 +69,7 @@ impl Replica {
             fs::create_dir_all(place.parent().unwrap_or(Path::new("/")))?;
         }
         let temporary = self.temporary(&place);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary.0)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(UNFINISHED).open(&temporary.0)?;
         let hasher = Hash::default();
         Ok(Writing { path: path.clone(), expect, executable, mode, file, temporary, hasher })
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
 use super::Replica;
+use super::change::{TEMPORARY, UNFINISHED};
 use crate::entry::{Content, Entry, Hasher, Rel};
 use crate::filter::OWN;
 
@@ -164,12 +165,18 @@ fn names(dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
 }
 
-/// Removes a temporary file of somebody who did not come to its end.
+/// Clears away a temporary file of somebody who did not come to its end. What may hold what a user has written, and had
+/// just given way, is given a name that can be seen.
 fn clear_left_behind(name: &OsStr, place: &Path, meta: &Metadata) {
-    let is_temporary = name.as_bytes().starts_with(super::change::TEMPORARY.as_bytes()) && !meta.is_dir();
-    if is_temporary
-        && meta.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > LEFT_BEHIND)
-    {
+    let Some(rest) = name.as_bytes().strip_prefix(TEMPORARY.as_bytes()) else { return };
+    let is_old = meta.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > LEFT_BEHIND);
+    if !is_old || meta.is_dir() {
+        return;
+    }
+    if meta.is_symlink() || meta.mode() & 0o777 == UNFINISHED {
         drop(fs::remove_file(place));
+    } else {
+        let rest = String::from_utf8_lossy(rest).into_owned();
+        drop(fs::rename(place, place.with_file_name(format!("recovered-by-hotwatch-{rest}"))));
     }
 }

@@ -167,3 +167,18 @@ fn only_directories_are_there_that_are_needed_for_what_is_picked() {
     found.sort();
     assert_eq!(found, [".", "a", "a/b", "a/b/x.html"]);
 }
+
+#[test]
+fn what_was_left_behind_is_cleared_away_unless_somebody_may_want_it() {
+    let mut place = place();
+    let age = |path: &Path, mode: u32| {
+        let file = fs::File::create(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    age(&place.path(".hotwatch-tmp-1-1"), 0o200);
+    age(&place.path(".hotwatch-tmp-1-2"), 0o644);
+    fs::write(place.path(".hotwatch-tmp-1-3"), "").unwrap();
+    place.replica.scan(&Rel::root());
+    assert_eq!(place.names(), [".hotwatch-tmp-1-3", "recovered-by-hotwatch-1-2"]);
+}
