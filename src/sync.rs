@@ -13,6 +13,7 @@ mod round;
 mod rounds;
 mod session;
 mod status;
+mod takeover;
 mod transport;
 
 use std::collections::BTreeSet;
@@ -37,6 +38,7 @@ use link::{Half, Link, Pending, comes_back, flow};
 use session::{Lost, Told};
 use status::Shared;
 pub use status::{Pair as PairStatus, Status};
+use takeover::Takeover;
 pub use transport::command;
 use transport::{Instance, Transport, User};
 
@@ -45,6 +47,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 
 /// How often it is looked whether there are other pods.
 const OTHERS: Duration = Duration::from_secs(10);
+
+/// How long a target may take to start anew, beside the time its program has to stop.
+const RESTART: Duration = Duration::from_secs(10);
 
 /// Between the words of two commands that `relay restart` runs.
 pub const SEPARATOR: &str = "--then--";
@@ -157,6 +162,8 @@ impl Sync {
             told_lost: None,
             told_trouble: BTreeSet::new(),
             failure: None,
+            takeover: None,
+            restarted: None,
             waiting: Vec::new(),
         };
         let thread = std::thread::spawn(move || actor.run(&heard));
@@ -284,6 +291,10 @@ struct Actor {
     told_trouble: BTreeSet<String>,
     /// Why what has come last does not count: what runs after it has failed.
     failure: Option<String>,
+    /// What was changed of the target for as long as it is synced.
+    takeover: Option<Takeover>,
+    /// When the target was last started anew: that it is gone for a while is no news then.
+    restarted: Option<Instant>,
     /// Those who wait until everything is in place.
     waiting: Vec<Answer<Result<(), String>>>,
 }
@@ -313,6 +324,10 @@ impl Actor {
             let Link { instance, far, helper, .. } = link;
             drop(far);
             helper.iter().for_each(|helper| leave(self.transport.as_ref(), &instance, helper));
+        }
+        if let Some(why) = self.takeover.take().and_then(Takeover::end) {
+            let target = self.transport.describe();
+            self.notice(Level::Error, format!("{target} is not as it was before: {why}"));
         }
     }
 
@@ -426,6 +441,9 @@ impl Actor {
         if self.retry.is_none_or(|at| at > Instant::now()) {
             return;
         }
+        if let Err(why) = self.take_over() {
+            return self.not_there(why);
+        }
         let found = match self.transport.find() {
             Ok(found) => found,
             Err(why) => return self.not_there(why),
@@ -459,6 +477,26 @@ impl Actor {
         }
     }
 
+    /// Changes the target as it has to be while it is synced, once.
+    fn take_over(&mut self) -> Result<(), String> {
+        if self.takeover.is_none() {
+            let file = self.surroundings.state.join(format!("{}.before", self.name));
+            self.takeover = Takeover::begin(&self.config, self.surroundings.grace, file)?;
+        }
+        Ok(())
+    }
+
+    /// What runs in the target, with its arguments.
+    fn program(&self) -> Vec<String> {
+        let own = self.takeover.as_ref().and_then(Takeover::command);
+        let (command, args) = match own {
+            Some((command, args)) if self.config.run.is_empty() => (command, args),
+            _ => (self.config.run.as_slice(), [].as_slice()),
+        };
+        let args = if self.config.run_args.is_empty() { args } else { &self.config.run_args };
+        [command, args].concat()
+    }
+
     fn connect(&mut self, instance: Instance) -> Result<(), String> {
         self.opened += 1;
         let (number, sender) = (self.opened, self.sender.clone());
@@ -468,7 +506,9 @@ impl Actor {
         let halves = self.pairs.iter().map(|pair| self.half(&pair.config, &instance)).collect();
         let connect::Reached { far, helper, words } = reached;
         let mut link = Link { number, instance, far, helper, words, halves, began: false };
-        self.notice(Level::Info, format!("{} is reached {}", self.transport.describe(), link.words));
+        if !self.is_restarting() {
+            self.notice(Level::Info, format!("{} is reached {}", self.transport.describe(), link.words));
+        }
         for (number, pair) in self.pairs.iter().enumerate() {
             let root = root(&self.config.to, &pair.config);
             link.open(number, &root, &pair.config, false).map_err(|Lost(why)| why)?;
@@ -488,7 +528,7 @@ impl Actor {
 
     fn not_there(&mut self, why: String) {
         let target = self.transport.describe();
-        if self.told_lost.as_ref() != Some(&why) {
+        if self.told_lost.as_ref() != Some(&why) && !self.is_restarting() {
             self.notice(
                 Level::Warning,
                 format!("{target} is out of reach: {why}; it is looked for until it is there"),
@@ -507,8 +547,15 @@ impl Actor {
             return;
         }
         self.status.with(|status| (status.reached, status.lost) = (None, Some(why.clone())));
-        self.notice(Level::Warning, format!("{} is lost: {why}", self.transport.describe()));
+        if !self.is_restarting() {
+            self.notice(Level::Warning, format!("{} is lost: {why}", self.transport.describe()));
+        }
         (self.retry, self.pause) = (Some(Instant::now()), RETRY.0);
+    }
+
+    /// Whether the target is on its way back.
+    fn is_restarting(&self) -> bool {
+        self.restarted.is_some_and(|at| at.elapsed() < self.surroundings.grace + RESTART)
     }
 
     fn asked(&mut self, ask: Ask) {
@@ -522,7 +569,11 @@ impl Actor {
             }
             Ask::Resolve(path, winner, answer) => answer(self.resolve(&path, winner)),
             Ask::Push(binary, reply) => drop(reply.send(self.push(&binary))),
-            Ask::Command(reply) => drop(reply.send(self.command())),
+            Ask::Command(reply) => {
+                let is_restart = self.config.restart == config::Restart::Recreate;
+                self.restarted = is_restart.then(Instant::now);
+                drop(reply.send(self.command()));
+            }
         }
     }
 
@@ -557,7 +608,7 @@ impl Actor {
         };
         match self.config.restart {
             config::Restart::Supervise | config::Restart::Override if self.transport.is_here() => {
-                Ok(self.config.run.clone())
+                Ok(self.program())
             }
             config::Restart::Supervise | config::Restart::Override => {
                 let helper = link
@@ -566,13 +617,12 @@ impl Actor {
                     .ok_or_else(|| format!("nobody is there to run it: {}", link.words))?;
                 let grace = self.surroundings.grace.as_millis().to_string();
                 let mut words = vec![helper, "run".to_owned(), grace, "/".to_owned()];
-                words.extend(self.config.run.iter().cloned());
+                words.extend(self.program());
                 relay("run", self.transport.exec(&link.instance, &words, User::Own))
             }
             config::Restart::Recreate => {
-                let mut words = self.transport.restart(&link.instance).unwrap_or_default();
-                words.push(SEPARATOR.to_owned());
-                words.extend(self.transport.follow(&link.instance).unwrap_or_default());
+                let restart = self.transport.restart(&link.instance, self.surroundings.grace);
+                let words = restart.unwrap_or_default().join(&SEPARATOR.to_owned());
                 relay("restart", words)
             }
             config::Restart::None => {

@@ -4,7 +4,7 @@
 use std::io::{Write, pipe};
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded, select, unbounded};
 use hotwatch_platform::process::{Exit, Group, Signal, spawn};
@@ -35,8 +35,10 @@ pub fn relay(asked: &Relay, signals: Blocked) -> Result<ExitCode, Error> {
             // The container, and then its output, from a separator on.
             let mut parts = asked.words.split(|word| word == SEPARATOR);
             let (restart, output) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let since = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+            let output: Vec<String> = output.iter().map(|word| word.replace("{since}", &since)).collect();
             match once(restart)? {
-                Exit::Code(0) => Ok(follow(output, &heard)),
+                Exit::Code(0) => Ok(follow(&output, &heard)),
                 exit => Ok(code(Some(exit))),
             }
         }
@@ -88,7 +90,9 @@ fn once(words: &[String]) -> Result<Exit, Error> {
     // What it has to say beside its errors is for machines.
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let started = spawn(&mut command).map_err(Error::io(format!("run `{}`", words.join(" "))))?;
-    started.group.reap().map_err(Error::io("wait for a process"))
+    let exit = started.group.wait_leader().map_err(Error::io("wait for a process"));
+    drop(started.group.reap());
+    exit
 }
 
 /// Starts `words`, in a group of their own: what is sent to that of this process is not for them. Their end is told.

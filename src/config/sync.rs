@@ -30,8 +30,10 @@ pub struct Sync {
     pub post_sync_timeout: Duration,
     /// How the program in the target is started anew.
     pub restart: Restart,
-    /// What runs there, with its arguments, where that is for hotwatch to start; may be empty where it is not.
+    /// What runs there, where that is for hotwatch to start; may be empty where it is not.
     pub run: Vec<String>,
+    /// Its arguments there.
+    pub run_args: Vec<String>,
     /// Where in the target the service's binary goes, built here for its platform.
     pub binary: Option<String>,
     /// That platform as Go calls it (`linux/arm64`), if the target is not to be asked.
@@ -237,9 +239,8 @@ impl Source<'_> {
                 format!("there is nothing to sync for `{name}`; add `[[service.sync.pair]]` with a `target`");
             return Err(self.at(place, message));
         }
-        run.extend(
-            run_args.unwrap_or_else(|| if binary.is_some() { parsed.args.clone() } else { Vec::new() }),
-        );
+        let args = if binary.is_some() { parsed.args.clone() } else { Vec::new() };
+        let run_args = run_args.unwrap_or(args);
         Ok(Some(Sync {
             to,
             pairs,
@@ -247,6 +248,7 @@ impl Source<'_> {
             post_sync_timeout: sync.post_sync_timeout.unwrap_or(POST_SYNC),
             restart,
             run,
+            run_args,
             binary,
             platform: sync.platform.as_ref().map(|platform| self.platform(platform)).transpose()?,
             helper_dir: sync.helper_dir.as_ref().map(|dir| self.absolute(dir, "helper_dir")).transpose()?,
@@ -480,8 +482,8 @@ mod tests {
         assert_eq!(pair.to_string(), ". -> /app");
         let found = sync("to = { docker = \"web\" }\nbinary = \"/app/server\"\nrun_args = [\"-v\"]");
         assert_eq!(
-            (found.run, found.restart),
-            (vec!["/app/server".to_owned(), "-v".to_owned()], Restart::Supervise)
+            (found.run, found.run_args, found.restart),
+            (vec!["/app/server".to_owned()], vec!["-v".to_owned()], Restart::Supervise)
         );
         let found =
             sync("to = { dir = \"x\" }\n[[service.sync.pair]]\ntarget = \"app\"\nmode = \"two-way-safe\"");

@@ -176,7 +176,8 @@ fn feed(words: &[String], input: &[u8]) -> Result<(), String> {
     if !started.group.wait_end(started.group.id(), Some(PUSHED)) {
         drop(started.group.signal(Signal::SIGKILL));
     }
-    let exit = started.group.reap().map_err(cannot_run)?;
+    let exit = started.group.wait_leader().map_err(cannot_run)?;
+    drop(started.group.reap());
     let said = complains.join().unwrap_or_default();
     match (exit, written) {
         (Exit::Code(0), Ok(())) => Ok(()),

@@ -206,7 +206,8 @@ impl Archive {
         if !group.wait_end(group.id(), Some(UNPACKED)) {
             drop(group.signal(Signal::SIGKILL));
         }
-        let exit = group.reap();
+        let exit = group.wait_leader();
+        drop(group.reap());
         let said = complains.join().unwrap_or_default();
         if !matches!(exit, Ok(Exit::Code(0))) {
             let reason = complaint(&said).unwrap_or_else(|| "it was not unpacked".to_owned());

@@ -66,9 +66,14 @@ impl Actor {
         if arrived {
             self.failure = self.after_sync(at)?.err();
         }
-        let runs = !matches!(self.config.restart, config::Restart::None);
-        // What was started before the target was is gone with it.
-        if runs && (arrived || first) && self.failure.is_none() {
+        let renews = match self.config.restart {
+            config::Restart::None => false,
+            // What runs in a container was started with it.
+            config::Restart::Recreate => arrived,
+            // What was started before the target was is gone with it.
+            config::Restart::Supervise | config::Restart::Override => arrived || first,
+        };
+        if renews && self.failure.is_none() {
             (self.report)(Report::Renewed { since, at: Instant::now() });
         }
         Ok(())

@@ -344,6 +344,7 @@ impl Drop for Session {
                     group.wait_end(group.id(), Some(Duration::from_millis(500)));
                 }
                 drop(group.signal(Signal::SIGKILL));
+                drop(group.wait_leader());
                 drop(group.reap());
                 drop(stderr.take().map(JoinHandle::join));
             }

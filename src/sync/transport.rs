@@ -45,9 +45,10 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
         None
     }
 
-    /// The commands that start `instance` anew, and then go on to show what it writes.
-    fn restart(&self, instance: &Instance) -> Option<Vec<String>> {
-        let _ = instance;
+    /// The command that starts `instance` anew, which may take as long as `grace` to stop; and the one that shows what it
+    /// writes from the time `{since}` on, as RFC 3339 has it.
+    fn restart(&self, instance: &Instance, grace: Duration) -> Option<[Vec<String>; 2]> {
+        let _ = (instance, grace);
         None
     }
 
@@ -146,7 +147,8 @@ pub fn ask(words: &[String]) -> Result<String, String> {
     let in_time = group.wait_end(group.id(), Some(ANSWER));
     // What it leaves behind may hold its output.
     drop(group.signal(Signal::SIGKILL));
-    let exit = group.reap().map_err(cannot_run)?;
+    let exit = group.wait_leader().map_err(cannot_run)?;
+    drop(group.reap());
     let [stdout, stderr] = [stdout, stderr].map(|read| read.join().unwrap_or_default());
     match exit {
         _ if !in_time => {

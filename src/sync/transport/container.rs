@@ -1,5 +1,7 @@
 //! Containers of docker and podman, by their command lines.
 
+use std::time::Duration;
+
 use super::{Instance, Transport, User, ask, machine, words};
 use crate::config::Engine;
 
@@ -58,8 +60,10 @@ impl Transport for Container {
         Some(self.words(["cp", "-", &format!("{}:{dir}", instance.name)]))
     }
 
-    fn restart(&self, instance: &Instance) -> Option<Vec<String>> {
-        Some(self.words(["restart", &instance.name]))
+    fn restart(&self, instance: &Instance, grace: Duration) -> Option<[Vec<String>; 2]> {
+        let grace = grace.as_secs().max(1).to_string();
+        let restart = self.words(["restart", "-t", &grace, &instance.name]);
+        Some([restart, self.words(["logs", "-f", "--since", "{since}", &instance.name])])
     }
 
     fn follow(&self, instance: &Instance) -> Option<Vec<String>> {
