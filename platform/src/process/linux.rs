@@ -118,9 +118,16 @@ pub(crate) fn reap_adopted() {
     });
 }
 
+/// What podman leaves beside every container that it starts, without any environment. It is the container's, and goes
+/// with that.
+const CONTAINER_MONITOR: &str = "conmon";
+
 /// The adopted children that still run.
 pub(crate) fn running_adopted() -> BTreeSet<i32> {
-    adopted().into_iter().filter(|&pid| is_adopted(pid) && runs(pid)).collect()
+    let is_ours = |pid: &i32| {
+        is_adopted(*pid) && runs(*pid) && program(*pid).is_none_or(|name| name != CONTAINER_MONITOR)
+    };
+    adopted().into_iter().filter(is_ours).collect()
 }
 
 fn is_adopted(pid: i32) -> bool {
