@@ -85,7 +85,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         Verb::Sync { verb } => sync::sync(verb, &cli.global, signals),
         Verb::Relay(asked) => relay::relay(&asked, signals()?),
         Verb::Events { dir } => events::events(&dir, cli.global.json, signals()?),
-        Verb::Demo { dir } => demo::demo(dir, &cli.global, signals()?),
+        Verb::Demo { dir, sync } => demo::demo(dir, sync, &cli.global, signals()?),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "hotwatch", &mut script);

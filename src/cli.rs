@@ -106,6 +106,7 @@ Examples:
 const DEMO_EXAMPLES: &str = "\
 Examples:
   hotwatch demo                    in a temporary directory, removed at the end
+  hotwatch demo --sync             the same with one service in a container
   hotwatch demo --dir ~/hotwatch-demo   in a directory of yours, which stays";
 
 const COMPLETION_EXAMPLES: &str = "\
@@ -240,6 +241,9 @@ pub enum Verb {
         /// Put it into this directory (new or empty), and leave it there at the end
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         dir: Option<PathBuf>,
+        /// Run one of the services in a container of podman: built here, brought there, reloaded there
+        #[arg(long)]
+        sync: bool,
     },
     /// Print the completion script for a shell
     #[command(after_help = COMPLETION_EXAMPLES)]

@@ -33,14 +33,16 @@ use crate::config;
 use crate::name::Name;
 use crate::record::{Level, Tell};
 use crate::watch::git::Repository;
+pub use connect::feed;
 use connect::{Place, connect, leave};
+pub use embedded::helper;
 use link::{Half, Link, Pending, comes_back, flow};
 use session::{Lost, Told};
 use status::Shared;
 pub use status::{Pair as PairStatus, Status};
 use takeover::Takeover;
-pub use transport::command;
 use transport::{Instance, Transport, User};
+pub use transport::{ask, command};
 
 /// How long to wait before a target that is not there is looked for again: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -639,7 +641,7 @@ pub fn platform(config: &config::Sync) -> (String, String) {
     }
     let transport = transport::to(&config.to);
     let uname = ["uname", "-m"].map(str::to_owned);
-    let asked = |instance: &Instance| transport::ask(&transport.exec(instance, &uname, User::Own)).ok();
+    let asked = |instance: &Instance| ask(&transport.exec(instance, &uname, User::Own)).ok();
     let found = transport.find().ok().and_then(|found| found.into_iter().next());
     let machine = found.and_then(|instance| instance.machine.clone().or_else(|| asked(&instance)));
     let machine = machine.unwrap_or_else(|| std::env::consts::ARCH.to_owned());

@@ -230,6 +230,12 @@ fn spawn_leading(command: &mut Command, span: Span, on_terminal: bool) -> io::Re
     Ok(Started { group: Group { members, number, leader, killed }, stdout, stderr, terminal: None })
 }
 
+/// Gives this process a name of its own in the lists of processes, where the system allows that: what means the program
+/// by its name does not mean this process then.
+pub fn set_name(name: &std::ffi::CStr) {
+    os::set_name(name);
+}
+
 /// Whether the process `pid` is there and no zombie.
 pub fn runs(pid: i32) -> bool {
     os::runs(pid)

@@ -1,6 +1,8 @@
 //! `hotwatch demo`: the demo backend, copied to a directory of its own and run there. Ports that somebody else
 //! holds are moved.
 
+mod container;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -15,6 +17,7 @@ use super::up;
 use crate::cli::{Global, Up};
 use crate::config::{self, Config, FILE_NAME};
 use crate::error::Error;
+use container::Container;
 
 /// The demo backend: path, content, whether it is executable. Made by build.rs.
 const FILES: &[(&str, &[u8], bool)] = include!(concat!(env!("OUT_DIR"), "/demo.rs"));
@@ -22,8 +25,9 @@ const FILES: &[(&str, &[u8], bool)] = include!(concat!(env!("OUT_DIR"), "/demo.r
 /// Files in which ports are written.
 const WITH_PORTS: [&str; 3] = [".env", FILE_NAME, "README.md"];
 
-/// Runs the demo in `dir`, or in a temporary directory that is removed at the end.
-pub fn demo(dir: Option<PathBuf>, global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
+/// Runs the demo in `dir`, or in a temporary directory that is removed at the end; with `sync` one of its services in a
+/// container.
+pub fn demo(dir: Option<PathBuf>, sync: bool, global: &Global, signals: Blocked) -> Result<ExitCode, Error> {
     let temporary = match dir {
         Some(_) => None,
         None => Some(
@@ -37,8 +41,25 @@ pub fn demo(dir: Option<PathBuf>, global: &Global, signals: Blocked) -> Result<E
     let mut config = unpack(&dir)?;
     // In /tmp its logs could meet those of a real backend.
     config.log_dir = dir.join("log");
-    introduce(&config, temporary.is_some());
-    up::up(config, &Up::default(), global, signals)
+    let container = if sync { Some(contain(&mut config)?) } else { None };
+    introduce(&config, temporary.is_some(), container.as_ref());
+    let names = container.iter().map(|_| container::SERVICE.to_owned()).collect();
+    up::up(config, &Up { sync: names, ..Up::default() }, global, signals)
+}
+
+/// Has one of the services run in a container.
+fn contain(config: &mut Config) -> Result<Container, Error> {
+    let service = config.services.iter().find(|service| service.name.as_str() == container::SERVICE);
+    let env = service.map(|service| service.env.clone()).unwrap_or_default();
+    let container = Container::start(&env)?;
+    let path = config.root.join(FILE_NAME);
+    let failed = || Error::io(format!("write `{}`", path.display()));
+    let text = fs::read_to_string(&path).map_err(failed())?;
+    fs::write(&path, container.configured(&text)).map_err(failed())?;
+    let log_dir = std::mem::take(&mut config.log_dir);
+    *config = config::load(&path, &|_| None)?;
+    config.log_dir = log_dir;
+    Ok(container)
 }
 
 fn unpack(dir: &Path) -> Result<Config, Error> {
@@ -99,15 +120,18 @@ fn move_ports(text: &str, moved: &BTreeMap<String, String>) -> String {
     out + rest
 }
 
-fn introduce(config: &Config, temporary: bool) {
+fn introduce(config: &Config, temporary: bool, container: Option<&Container>) {
     let root = config.root.display();
     let last = config.services.last();
     let url = last.and_then(|gateway| gateway.port).map(|port| format!("http://127.0.0.1:{port}/"));
     let url = url.unwrap_or_default();
     let fate = if temporary { "removed when the demo ends" } else { "stays when the demo ends" };
+    let where_it_runs = container.map_or_else(String::new, |container| {
+        format!("; `{}` runs in the container `{}`", container::SERVICE, container.name)
+    });
     eprintln!(
         "\
-A backend of {} services, in {root} ({fate}).
+A backend of {} services, in {root} ({fate}){where_it_runs}.
 
   open   {url}
   edit   {root}/services/userService/handlers.go

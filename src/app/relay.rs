@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded, select, unbounded};
-use hotwatch_platform::process::{Exit, Group, Signal, spawn};
+use hotwatch_platform::process::{Exit, Group, Signal, set_name, spawn};
 use hotwatch_platform::signal::{Blocked, Termination};
 
 use crate::cli::{Relay, RelayMode};
@@ -22,6 +22,8 @@ const LAST: Duration = Duration::from_millis(500);
 
 /// Runs what is `asked` until it ends, or a signal says so.
 pub fn relay(asked: &Relay, signals: Blocked) -> Result<ExitCode, Error> {
+    // Who ends `hotwatch` by name means the one that has started this, which ends this in turn.
+    set_name(c"hw-relay");
     let (sender, heard) = unbounded();
     let _listener = signals
         .listen(move |signal| {

@@ -161,7 +161,10 @@ fn push(
 }
 
 /// Runs `words` with `input`; they must succeed.
-fn feed(words: &[String], input: &[u8]) -> Result<(), String> {
+///
+/// # Errors
+/// They fail, in words.
+pub fn feed(words: &[String], input: &[u8]) -> Result<(), String> {
     let program = words.first().map_or("", String::as_str);
     let cannot_run = |error| format!("cannot run `{program}`: {error}");
     let (stdin, mut to) = std::io::pipe().map_err(cannot_run)?;

@@ -1,4 +1,5 @@
-//! The helper as a program of its own: `serve` on standard input and output, `run GRACE-MS DIR COMMAND...`, or `leave`.
+//! The helper as a program of its own: `serve` on standard input and output, `run GRACE-MS DIR COMMAND...`,
+//! `wait`, or `leave`.
 
 use std::io::{self, BufReader};
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use hotwatch_helper::serve::serve;
 use hotwatch_helper::supervise::supervise;
+use nix::sys::signal::{SigSet, Signal};
 
 fn main() -> ExitCode {
     let args: Vec<String> =
@@ -31,6 +33,13 @@ fn act(args: &[&str]) -> io::Result<ExitCode> {
             let lock = std::env::current_exe()?;
             let code = supervise(&words, Path::new(dir), &lock, grace, BufReader::new(io::stdin()));
             return Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
+        }
+        // Something has to run in a container that nobody else has made.
+        ["wait"] => {
+            let mut ends = SigSet::empty();
+            [Signal::SIGTERM, Signal::SIGINT].into_iter().for_each(|signal| ends.add(signal));
+            ends.thread_block()?;
+            ends.wait()?;
         }
         ["leave"] => std::fs::remove_file(std::env::current_exe()?)?,
         _ => {
