@@ -112,12 +112,12 @@ class Child:
 
 
 class Up(Child):
-    """`hotwatch up --json` on the project in `directory`."""
+    """`hotwatch up --json` on the project in `directory`, with more arguments if there are any."""
 
-    def __init__(self, bench, directory):
+    def __init__(self, bench, directory, *args):
         self._cache = bench.env["XDG_CACHE_HOME"]
         self._services = set()
-        super().__init__([bench.binary, "-C", directory, "up", "--json"], bench.env)
+        super().__init__([bench.binary, "-C", directory, "up", "--json"] + list(args), bench.env)
 
     def events(self, timeout):
         """Yields (time of arrival, event) as they come, and fails as `lines` does."""

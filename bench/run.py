@@ -30,11 +30,12 @@ import patch
 import peers
 import restart
 import shared
+import sync
 import table
 import trees
 from harness import Bench, Failed, progress
 
-GROUPS = (trees, restart, patch, peers, shared, graph, demo)
+GROUPS = (trees, restart, patch, sync, peers, shared, graph, demo)
 NAMES = tuple(name for group in GROUPS for name in group.NAMES)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

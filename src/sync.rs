@@ -24,6 +24,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
+use hotwatch_helper::entry::Rel;
 use hotwatch_helper::filter::Filter;
 use hotwatch_helper::replica::{Options, Replica};
 use hotwatch_helper::tree::Tree;
@@ -503,9 +504,19 @@ impl Actor {
         self.opened += 1;
         let (number, sender) = (self.opened, self.sender.clone());
         let tell = move |told| drop(sender.send(Heard::Far(number, told)));
-        let place = Place { sync: &self.config, name: self.name.as_str() };
-        let reached = connect(&self.transport, &instance, &place, &self.ending, tell)?;
-        let halves = self.pairs.iter().map(|pair| self.half(&pair.config, &instance)).collect();
+        let halves: Vec<Half> = self.pairs.iter().map(|pair| self.half(&pair.config, &instance)).collect();
+        let known = halves.iter().any(|half| !half.agreed.tree().is_bare());
+        let place = Place { sync: &self.config, name: self.name.as_str(), known };
+        let (pairs, transport, ending) = (&mut self.pairs, &self.transport, &self.ending);
+        let reached = std::thread::scope(|scope| {
+            // What stands here is read meanwhile; to look at it again takes no time then.
+            scope.spawn(|| {
+                for pair in pairs.iter_mut().filter(|pair| pair.ours.is_bare()) {
+                    drop(pair.near.scan(&Rel::root()));
+                }
+            });
+            connect(transport, &instance, &place, ending, tell)
+        })?;
         let connect::Reached { far, helper, words } = reached;
         let mut link = Link { number, instance, far, helper, words, halves, began: false };
         if !self.is_restarting() {
@@ -640,10 +651,8 @@ pub fn platform(config: &config::Sync) -> (String, String) {
         return platform.clone();
     }
     let transport = transport::to(&config.to);
-    let uname = ["uname", "-m"].map(str::to_owned);
-    let asked = |instance: &Instance| ask(&transport.exec(instance, &uname, User::Own)).ok();
     let found = transport.find().ok().and_then(|found| found.into_iter().next());
-    let machine = found.and_then(|instance| instance.machine.clone().or_else(|| asked(&instance)));
+    let machine = found.and_then(|instance| transport.machine(&instance).ok());
     let machine = machine.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     let os = if transport.is_here() { std::env::consts::OS } else { "linux" };
     (os.replace("macos", "darwin"), go_machine(&machine).to_owned())

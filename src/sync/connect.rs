@@ -37,6 +37,8 @@ pub struct Place<'a> {
     pub sync: &'a Sync,
     /// The service's name: each has a helper of its own.
     pub name: &'a str,
+    /// Whether it may be there from before.
+    pub known: bool,
 }
 
 /// Reaches `instance` by `transport`. What the helper tells by itself goes to `tell`.
@@ -80,15 +82,24 @@ fn with_helper(
     ending: &Arc<AtomicBool>,
     tell: impl Fn(Told) + Send + Clone + 'static,
 ) -> Result<(Session, String), String> {
-    let machine = match &instance.machine {
-        Some(machine) => machine.clone(),
-        None => {
-            let uname = ["uname", "-m"].map(str::to_owned);
-            ask(&transport.exec(instance, &uname, User::Own))
-                .map_err(|why| format!("its machine is not known (`uname` cannot be run there: {why})"))?
-        }
-    };
-    let program = embedded::helper(&machine)?;
+    // Mostly it is the same machine, and to ask takes time.
+    let own = std::env::consts::ARCH;
+    let with = |machine: &str| with_helper_for(machine, transport, instance, place, ending, &tell);
+    with(own).or_else(|why| match transport.machine(instance)? {
+        machine if machine == own => Err(why),
+        machine => with(&machine),
+    })
+}
+
+fn with_helper_for(
+    machine: &str,
+    transport: &Arc<dyn Transport>,
+    instance: &Instance,
+    place: &Place<'_>,
+    ending: &Arc<AtomicBool>,
+    tell: &(impl Fn(Told) + Send + Clone + 'static),
+) -> Result<(Session, String), String> {
+    let program = embedded::helper(machine)?;
     let mut reasons = Vec::new();
     for dir in places(place.sync) {
         let helper = format!("{}/.hotwatch-helper-{}", dir.trim_end_matches('/'), place.name);
@@ -100,8 +111,9 @@ fn with_helper(
                 false => Err(Lost("what is there is another program than was pushed".to_owned())),
             }
         };
-        // It may be there from before.
-        if let Ok(session) = start() {
+        if place.known
+            && let Ok(session) = start()
+        {
             return Ok((session, helper));
         }
         let pushed = push(transport, instance, &dir, &helper, program);

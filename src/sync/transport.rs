@@ -29,6 +29,16 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
     /// There is none, or the tool fails, in words.
     fn find(&self) -> Result<Vec<Instance>, String>;
 
+    /// The machine that `instance` runs on, as `uname -m` calls it.
+    ///
+    /// # Errors
+    /// Nobody says, in words.
+    fn machine(&self, instance: &Instance) -> Result<String, String> {
+        let uname = ["uname", "-m"].map(str::to_owned);
+        ask(&self.exec(instance, &uname, User::Own))
+            .map_err(|why| format!("its machine is not known (`uname` cannot be run there: {why})"))
+    }
+
     /// The command that runs `words` in `instance`, with its own standard input, output and error.
     fn exec(&self, instance: &Instance, words: &[String], user: User) -> Vec<String>;
 
@@ -76,8 +86,6 @@ pub struct Instance {
     pub place: String,
     /// What is another after every start.
     pub identity: String,
-    /// The machine it runs on, as `uname -m` calls it, if the tool says.
-    pub machine: Option<String>,
 }
 
 /// The way into `target`.
@@ -102,8 +110,7 @@ impl Transport for Here {
     }
 
     fn find(&self) -> Result<Vec<Instance>, String> {
-        let (name, place, identity) = (self.0.clone(), self.0.clone(), String::new());
-        Ok(vec![Instance { name, place, identity, machine: Some(std::env::consts::ARCH.to_owned()) }])
+        Ok(vec![Instance { name: self.0.clone(), place: self.0.clone(), identity: String::new() }])
     }
 
     fn exec(&self, _: &Instance, words: &[String], _: User) -> Vec<String> {

@@ -26,24 +26,24 @@ impl Transport for Container {
     }
 
     fn find(&self) -> Result<Vec<Instance>, String> {
-        let format = "{{.Id}}\t{{.State.StartedAt}}\t{{.State.Status}}\t{{.Image}}";
+        let format = "{{.Id}}\t{{.State.StartedAt}}\t{{.State.Status}}";
         let told = ask(&self.words(["container", "inspect", "--format", format, &self.name]))?;
-        let [place, identity, status, image] = told.split('\t').collect::<Vec<_>>()[..] else {
+        let [place, identity, status] = told.split('\t').collect::<Vec<_>>()[..] else {
             return Err(format!("`{}` says something else than expected: `{told}`", self.engine.command()));
         };
         if status != "running" {
             let start = format!("{} start {}", self.engine.command(), self.name);
             return Err(format!("it is {status}; start it with `{start}`"));
         }
-        // It does not change with the container.
-        let platform = ask(&self.words(["image", "inspect", "--format", "{{.Architecture}}", image])).ok();
-        let machine = platform.filter(|name| !name.is_empty()).map(|name| machine(&name));
-        Ok(vec![Instance {
-            name: self.name.clone(),
-            place: place.to_owned(),
-            identity: identity.to_owned(),
-            machine,
-        }])
+        let (name, place, identity) = (self.name.clone(), place.to_owned(), identity.to_owned());
+        Ok(vec![Instance { name, place, identity }])
+    }
+
+    fn machine(&self, instance: &Instance) -> Result<String, String> {
+        // There may be nothing in it that could say.
+        let image = ask(&self.words(["container", "inspect", "--format", "{{.Image}}", &instance.name]))?;
+        ask(&self.words(["image", "inspect", "--format", "{{.Architecture}}", &image]))
+            .map(|name| machine(&name))
     }
 
     fn exec(&self, instance: &Instance, words: &[String], user: User) -> Vec<String> {

@@ -80,7 +80,7 @@ impl Transport for Pods {
             let (name, identity) = line.split_once(' ')?;
             let identity = identity.to_owned();
             // The disk of a container goes with it.
-            Some(Instance { name: name.to_owned(), place: identity.clone(), identity, machine: None })
+            Some(Instance { name: name.to_owned(), place: identity.clone(), identity })
         };
         let found: Vec<Instance> = told.lines().filter_map(instance).collect();
         if found.is_empty() {

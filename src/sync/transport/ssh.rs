@@ -1,6 +1,6 @@
 //! Hosts that ssh leads to. The commands it is given are words of a shell there.
 
-use super::{Instance, Transport, User, ask, machine, words};
+use super::{Instance, Transport, User, ask, words};
 
 /// A host, as ssh calls it.
 #[derive(Debug)]
@@ -25,15 +25,9 @@ impl Transport for Host {
 
     fn find(&self) -> Result<Vec<Instance>, String> {
         let mut ask_for = self.words();
-        ask_for.push("uname -m; cat /proc/sys/kernel/random/boot_id 2>/dev/null || uname -n".to_owned());
-        let told = ask(&ask_for)?;
-        let (name, identity) = told.split_once('\n').unwrap_or((&told, ""));
-        Ok(vec![Instance {
-            name: self.0.clone(),
-            place: self.0.clone(),
-            identity: identity.to_owned(),
-            machine: Some(machine(name)),
-        }])
+        ask_for.push("cat /proc/sys/kernel/random/boot_id 2>/dev/null || uname -n".to_owned());
+        let identity = ask(&ask_for)?;
+        Ok(vec![Instance { name: self.0.clone(), place: self.0.clone(), identity }])
     }
 
     fn exec(&self, _: &Instance, words: &[String], _: User) -> Vec<String> {

@@ -5,12 +5,14 @@ mod change;
 mod look;
 mod owner;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,9 @@ use look::Stamp;
 pub use look::open;
 pub use owner::Owner;
 
+/// A way is not looked at again for as long as this: many files go into one directory at once.
+const JUST_NOW: Duration = Duration::from_millis(20);
+
 /// A tree of files below a root.
 #[derive(Debug)]
 pub struct Replica {
@@ -32,6 +37,8 @@ pub struct Replica {
     seen: HashMap<Rel, (Stamp, Content)>,
     /// Tells names of temporary files apart.
     number: u64,
+    /// A directory that was just seen to be reached by directories alone, and when.
+    seen_way: RefCell<Option<(Rel, Instant)>>,
 }
 
 /// How what is made here is to be.
@@ -94,7 +101,7 @@ impl From<io::Error> for Refusal {
 impl Replica {
     /// The tree below `root`, which need not be there.
     pub fn new(root: PathBuf, filter: Arc<Filter>, options: Options) -> Replica {
-        Replica { root, filter, options, seen: HashMap::new(), number: 0 }
+        Replica { root, filter, options, seen: HashMap::new(), number: 0, seen_way: RefCell::new(None) }
     }
 
     /// Its root.
@@ -122,12 +129,18 @@ impl Replica {
 
     /// The path of `rel`, if all that leads to it are directories, and no links to somewhere else.
     fn path(&self, rel: &Rel) -> Result<PathBuf, Refusal> {
-        for above in rel.ancestors().skip(1).filter(|above| !above.is_root()) {
+        let Some(parent) = rel.parent() else { return Ok(self.root.clone()) };
+        let mut seen = self.seen_way.borrow_mut();
+        if seen.as_ref().is_some_and(|(dir, at)| *dir == parent && at.elapsed() < JUST_NOW) {
+            return Ok(rel.below(&self.root));
+        }
+        for above in parent.ancestors().filter(|above| !above.is_root()) {
             let path = above.below(&self.root);
             if !fs::symlink_metadata(&path)?.is_dir() {
                 return Err(Refusal::Failed(format!("`{above}` is no directory")));
             }
         }
+        *seen = Some((parent, Instant::now()));
         Ok(rel.below(&self.root))
     }
 
