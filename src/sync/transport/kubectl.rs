@@ -3,6 +3,21 @@
 use super::{Instance, Transport, User, ask, words};
 use crate::config::{self, Kubectl};
 
+/// What is told of a pod, a line each; one that is being deleted is none any more.
+const ALIVE: &str = "{{if not .metadata.deletionTimestamp}}{{if eq .status.phase \"Running\"}}FIELDS{{\"\\n\"}}{{end}}{{end}}";
+
+/// Its name, and what is another after every start of one of its containers.
+const FIELDS: &str = "{{.metadata.name}} {{.metadata.uid}} {{range .status.containerStatuses}}{{.name}}:\
+                      {{.restartCount}}:{{if .state.running}}{{.state.running.startedAt}}{{end}},{{end}}";
+
+/// The labels by which a workload knows its pods.
+const LABELS: &str = "{{range $key, $value := .spec.selector.matchLabels}}{{$key}}={{$value}},{{end}}";
+
+/// `text` with the template for a pod that is there.
+fn template(text: &str) -> String {
+    text.replace("ALIVE", &ALIVE.replace("FIELDS", FIELDS))
+}
+
 /// The pods that are meant.
 #[derive(Debug)]
 pub struct Pods(pub Kubectl);
@@ -19,15 +34,7 @@ impl Pods {
 
     /// The labels of the pods of `workload`.
     fn selector(&self, workload: &str) -> Result<String, String> {
-        let labels = "{range $k, $v := .spec.selector.matchLabels}{{$k}}={{$v}},{end}";
-        let template = format!(
-            "--output=go-template={}",
-            labels
-                .replace("{range", "{{range")
-                .replace(".matchLabels}", ".matchLabels}}")
-                .replace("{end}", "{{end}}")
-        );
-        let told = ask(&self.words(&["get", workload, &template]))?;
+        let told = ask(&self.words(&["get", workload, &format!("--output=go-template={LABELS}")]))?;
         let selector = told.trim_end_matches(',').to_owned();
         if selector.is_empty() {
             Err(format!("`{workload}` selects no pods by labels; name a `selector`"))
@@ -57,14 +64,9 @@ impl Transport for Pods {
     }
 
     fn find(&self) -> Result<Vec<Instance>, String> {
-        // A pod that is being deleted is none any more.
-        let fields = "{{.metadata.name}} {{.metadata.uid}} {{range .status.containerStatuses}}{{.name}}:{{.restartCount}}:{{if .state.running}}{{.state.running.startedAt}}{{end}},{{end}}";
-        let alive = format!(
-            "{{{{if not .metadata.deletionTimestamp}}}}{{{{if eq .status.phase \"Running\"}}}}{fields}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}"
-        );
         let told = match &self.0.pods {
             config::Pods::Pod(pod) => {
-                ask(&self.words(&["get", "pod", pod, &format!("--output=go-template={alive}")]))?
+                ask(&self.words(&["get", "pod", pod, &template("--output=go-template=ALIVE")]))?
             }
             pods => {
                 let selector = match pods {
@@ -72,7 +74,7 @@ impl Transport for Pods {
                     config::Pods::Selector(selector) => selector.clone(),
                     config::Pods::Pod(_) => unreachable!("above"),
                 };
-                let each = format!("--output=go-template={{{{range .items}}}}{alive}{{{{end}}}}");
+                let each = template("--output=go-template={{range .items}}ALIVE{{end}}");
                 ask(&self.words(&["get", "pods", "--selector", &selector, &each]))?
             }
         };
@@ -99,5 +101,44 @@ impl Transport for Pods {
 
     fn follow(&self, instance: &Instance) -> Option<Vec<String>> {
         Some(self.container(&["logs", "-f", "--tail=0", &instance.name]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What kubectl itself makes of `object` with `template`; nothing if it is not there.
+    fn rendered(object: &str, template: &str) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("object.json");
+        std::fs::write(&file, object).unwrap();
+        let output = format!("--output=go-template={template}");
+        // Which needs no cluster.
+        let local = ["label", "--local", "-f", file.to_str().unwrap(), "seen=yes", &output];
+        let mut all = words(["kubectl"]);
+        all.extend(local.map(str::to_owned));
+        ask(&all).inspect_err(|why| println!("NOT CHECKED with kubectl: {why}")).ok()
+    }
+
+    #[test]
+    fn kubectl_understands_the_templates() {
+        let pod = |more: &str| {
+            format!(
+                r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"web-1","uid":"u1"{more}}},
+                "spec":{{"containers":[{{"name":"a","image":"x"}}]}},"status":{{"phase":"Running","containerStatuses":[
+                {{"name":"a","restartCount":2,"image":"x","imageID":"","ready":true,
+                "state":{{"running":{{"startedAt":"2026-01-01T00:00:00Z"}}}}}},
+                {{"name":"b","restartCount":0,"image":"x","imageID":"","ready":false,"state":{{"waiting":{{}}}}}}]}}}}"#
+            )
+        };
+        let Some(told) = rendered(&pod(""), &template("ALIVE")) else { return };
+        assert_eq!(told, "web-1 u1 a:2:2026-01-01T00:00:00Z,b:0:,");
+        let gone = pod(r#","deletionTimestamp":"2026-01-01T00:00:00Z""#);
+        assert_eq!(rendered(&gone, &template("ALIVE")).unwrap(), "");
+        let deployment = r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{
+            "selector":{"matchLabels":{"app":"web","tier":"x"}},"template":{"metadata":{"labels":{"app":"web"}},
+            "spec":{"containers":[{"name":"a","image":"x"}]}}}}"#;
+        assert_eq!(rendered(deployment, LABELS).unwrap(), "app=web,tier=x,");
     }
 }
