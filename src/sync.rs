@@ -474,9 +474,8 @@ impl Actor {
             return;
         }
         self.again = None;
-        let troubled = |number: &usize| !self.status.get().pairs[*number].trouble.is_empty();
-        for number in (0..self.pairs.len()).filter(troubled).collect::<Vec<_>>() {
-            self.links.iter_mut().for_each(|link| link.halves[number].pending = Pending::Everything);
+        for half in self.links.iter_mut().flat_map(|link| &mut link.halves) {
+            half.pending.add(half.trouble.keys().cloned());
         }
     }
 
@@ -536,7 +535,8 @@ impl Actor {
         let id = xxhash_rust::xxh3::xxh3_64(about.as_bytes());
         let path = self.surroundings.state.join(format!("{}-{id:016x}.agreed", self.name));
         let agreed = agreed::Agreed::load(path, &instance.place);
-        Half { theirs: Tree::default(), agreed, pending: Pending::Everything, accepted: false }
+        let (theirs, trouble) = Default::default();
+        Half { theirs, agreed, pending: Pending::Everything, trouble, accepted: false }
     }
 
     fn not_there(&mut self, why: String) {

@@ -75,6 +75,11 @@ pub trait Scope: Send {
 
     /// `path` is there and is no directory. Called while a root or a new directory is first read.
     fn found(&mut self, path: &Path, kind: Entry);
+
+    /// Whether a file has changed as well ([`Kind::Modified`]) when only its permissions have.
+    fn permissions(&self) -> bool {
+        false
+    }
 }
 
 /// The scope of a bare watcher: everything.

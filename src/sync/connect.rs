@@ -119,7 +119,10 @@ fn with_helper_for(
         let pushed = push(transport, instance, &dir, &helper, program);
         match pushed.and_then(|()| start().map_err(|Lost(why)| why)) {
             Ok(session) => return Ok((session, helper)),
-            Err(why) => reasons.push(format!("not in `{dir}`: {why}")),
+            Err(why) => {
+                discard(transport.as_ref(), instance, &helper);
+                reasons.push(format!("not in `{dir}`: {why}"));
+            }
         }
     }
     Err(format!("its helper does not run there ({})", reasons.join("; ")))
@@ -198,6 +201,13 @@ pub fn feed(words: &[String], input: &[u8]) -> Result<(), String> {
         (Exit::Code(0), Ok(())) => Ok(()),
         (exit, _) => Err(complaint(&said).unwrap_or_else(|| format!("`{program}` fails with {exit}"))),
     }
+}
+
+/// Removes what was pushed to `helper` and does not run there, if something in `instance` can do that.
+fn discard(transport: &dyn Transport, instance: &Instance, helper: &str) {
+    let words = ["rm", "-f", "--", helper].map(str::to_owned);
+    let discard = |user| ask(&transport.exec(instance, &words, user));
+    drop(discard(User::Root).or_else(|_| discard(User::Own)));
 }
 
 /// Removes the helper at `helper` from `instance`.

@@ -1,6 +1,6 @@
 //! A target that is reached, and what stands there as far as is known: the other half of each pair.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hotwatch_helper::entry::{Entry, Rel};
@@ -44,6 +44,8 @@ pub struct Half {
     pub agreed: Agreed,
     /// What has to be looked at.
     pub pending: Pending,
+    /// What cannot be done at these paths, in words.
+    pub trouble: BTreeMap<Rel, String>,
     /// Whether a lost side is what its user wants, for the next round.
     pub accepted: bool,
 }
@@ -167,6 +169,11 @@ impl Link {
         found.into_iter().for_each(|(path, entry)| half.theirs.set(path, Some(entry)));
         Ok(())
     }
+}
+
+/// Whether `path` is one of `scope`, or below one.
+pub fn is_within(path: &Rel, scope: &BTreeSet<Rel>) -> bool {
+    path.ancestors().any(|above| scope.contains(&above))
 }
 
 /// The number of a pair as it goes over the wire.

@@ -1,7 +1,7 @@
 //! Rounds: what has changed is looked at, planned and carried out, again until nothing is left to do; then it is told,
 //! and what is to run in the target after it runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use hotwatch_helper::entry::{Entry, Rel};
@@ -9,7 +9,7 @@ use hotwatch_helper::replica::{Expect, Refusal};
 
 use super::agreed::{Conflict, Copy};
 use super::far::Far;
-use super::link::{Pending, comes_back, flow, wire};
+use super::link::{Pending, comes_back, flow, is_within, wire};
 use super::reconcile::{self, Flow, Halt, Side};
 use super::round::{Progress, Sides};
 use super::session::Lost;
@@ -49,19 +49,15 @@ impl Actor {
     }
 
     fn rounds_at(&mut self, at: usize, since: Instant) -> Result<(), Lost> {
-        let (mut arrived, mut first) = (false, false);
+        let (mut arrived, first) = (false, !std::mem::replace(&mut self.links[at].began, true));
         for number in 0..self.pairs.len() {
             let half = &mut self.links[at].halves[number];
             if half.pending.is_empty() {
                 continue;
             }
             let pending = std::mem::take(&mut half.pending);
-            first |= pending == Pending::Everything;
             let led = self.round(at, number, pending, since)?;
             arrived |= !led.theirs.is_empty();
-        }
-        if self.pairs.is_empty() && !std::mem::replace(&mut self.links[at].began, true) {
-            first = true;
         }
         if arrived {
             self.failure = self.after_sync(at)?.err();
@@ -91,8 +87,11 @@ impl Actor {
         if all {
             self.prepare(at, number, flow)?;
         }
-        let (mut led, mut trouble) = (Led::default(), Vec::new());
-        let mut look = all || comes_back(flow);
+        let (mut led, looked_at) = (Led::default(), scope.clone());
+        let mut trouble: BTreeMap<Rel, String> = BTreeMap::new();
+        // What could not be done there may have been done by somebody else since.
+        let retried = self.links[at].halves[number].trouble.keys().any(|path| is_within(path, &scope));
+        let mut look = all || comes_back(flow) || retried;
         for attempt in 0..TRIES {
             self.look(at, number, flow, &scope, look)?;
             if let Some(halt) = self.is_halted(at, number, flow) {
@@ -107,8 +106,10 @@ impl Actor {
                 let (base, ours, theirs) = (half.agreed.tree(), &self.pairs[number].ours, &half.theirs);
                 reconcile::plan(flow, reconcile::Trees { base, ours, theirs }, &scope)
             };
-            trouble =
-                plan.opaque.iter().map(|(path, why)| format!("`{path}` {why}; it is left alone")).collect();
+            trouble.retain(|path, _| !is_within(path, &scope));
+            let left_alone =
+                |(path, why): &(Rel, String)| (path.clone(), format!("`{path}` {why}; it is left alone"));
+            trouble.extend(plan.opaque.iter().map(left_alone));
             let done = self.carry_out(at, number, plan)?;
             for (side, path) in done.paths {
                 if side == Side::Ours { led.ours.push(path) } else { led.theirs.push(path) }
@@ -120,7 +121,10 @@ impl Actor {
                 match refusal {
                     // It is the target's own then, or what takes no part.
                     Refusal::NotEmpty if !comes_back(flow) => self.let_go(at, number, &path)?,
-                    refusal => trouble.extend(self.refused(at, number, side, &path, &refusal)),
+                    refusal => {
+                        let words = self.refused(at, number, side, &path, &refusal);
+                        trouble.extend(words.map(|words| (path, words)));
+                    }
                 }
             }
             (scope, look) = (done.again, true);
@@ -130,13 +134,17 @@ impl Actor {
             if attempt + 1 == TRIES {
                 // Somebody writes all the time. The rest is for the next event, or for a while later.
                 self.again = Some(Instant::now() + TROUBLE);
-                trouble.extend(scope.iter().map(|path| format!("`{path}` changes while it is synced")));
+                let changes = |path: &Rel| (path.clone(), format!("`{path}` changes while it is synced"));
+                trouble.extend(scope.iter().map(changes));
                 break;
             }
         }
         self.links[at].halves[number].accepted = false;
         self.settle_conflicts(at, number)?;
-        self.took_note(at, number, trouble, !led.ours.is_empty() || !led.theirs.is_empty());
+        let before = &mut self.links[at].halves[number].trouble;
+        before.retain(|path, _| !is_within(path, &looked_at));
+        before.extend(trouble);
+        self.took_note(at, number, !led.ours.is_empty() || !led.theirs.is_empty());
         self.tell_round(number, &led, all, since);
         Ok(led)
     }
@@ -321,11 +329,16 @@ impl Actor {
     }
 
     /// Keeps the status current, and tells what cannot be done, once.
-    fn took_note(&mut self, at: usize, number: usize, mut trouble: Vec<String>, moved: bool) {
+    fn took_note(&mut self, at: usize, number: usize, moved: bool) {
         let half = &self.links[at].halves[number];
         let conflicts =
             half.agreed.conflicts().iter().map(|it| (it.path.to_string(), copy_name(it))).collect();
         let (files, bytes) = (half.agreed.tree().files(), half.agreed.tree().bytes());
+        let all = || self.links.iter().flat_map(|link| &link.halves).flat_map(|half| half.trouble.values());
+        self.told_trouble.retain(|told| all().any(|words| words == told));
+        // Another pod may have the same.
+        let here = self.links.iter().flat_map(|link| link.halves[number].trouble.values());
+        let mut trouble: Vec<String> = here.cloned().collect::<BTreeSet<_>>().into_iter().collect();
         for words in trouble.iter().take(TROUBLES) {
             if self.told_trouble.insert(words.clone()) {
                 self.notice(Level::Warning, words);
@@ -336,12 +349,9 @@ impl Actor {
             trouble.truncate(TROUBLES);
             trouble.push(format!("{more} more"));
         }
-        if trouble.is_empty() {
-            self.told_trouble.clear();
-        } else {
-            // A disk may be less full by then.
-            self.links[at].halves[number].pending = Pending::default();
-            self.again = Some(Instant::now() + TROUBLE);
+        if !trouble.is_empty() {
+            // A disk may be less full by then, however often something else is saved meanwhile.
+            self.again.get_or_insert_with(|| Instant::now() + TROUBLE);
         }
         self.status.with(|status| {
             let pair = &mut status.pairs[number];

@@ -135,7 +135,13 @@ impl<S: System> Backend<S> {
         for raw in batch.raw {
             // A stream may outlive its root by a moment when the root could not be added after all.
             let Some(told) = told.get_mut(raw.root) else { continue };
-            match flags::meaning(raw.flags) {
+            let meaning = match flags::meaning(raw.flags) {
+                Meaning::Nothing if raw.flags & flags::OWNER != 0 && self.scope.permissions() => {
+                    Meaning::Item
+                }
+                meaning => meaning,
+            };
+            match meaning {
                 Meaning::Nothing => {}
                 Meaning::RootChanged => told.moved = true,
                 Meaning::Rescan => told.lost |= self.concerns(&raw),

@@ -128,7 +128,8 @@ impl Inotify {
         found: &mut Found<'_>,
     ) -> io::Result<()> {
         let follow = if self.tree.parent(id).is_none() { WatchMask::empty() } else { WatchMask::DONT_FOLLOW };
-        let wd = self.watches.add(&*path, mask() | follow)?.get_watch_descriptor_id();
+        let permissions = if self.scope.permissions() { WatchMask::ATTRIB } else { WatchMask::empty() };
+        let wd = self.watches.add(&*path, mask() | follow | permissions)?.get_watch_descriptor_id();
         *self.tree.value_mut(id) = wd;
         self.nodes.insert(wd, id);
         let dir = match parent {
@@ -225,6 +226,8 @@ impl Inotify {
                 continue;
             }
             match name {
+                // Those of a directory; what is in it stays the same.
+                Some(_) if mask.contains(EventMask::ISDIR | EventMask::ATTRIB) => {}
                 Some(name) if mask.contains(EventMask::ISDIR) => {
                     self.handle_directory(id, name, mask, events);
                 }
@@ -439,7 +442,7 @@ impl Found<'_> {
 fn kind_of(mask: EventMask) -> Kind {
     if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
         Kind::Removed
-    } else if mask.contains(EventMask::CLOSE_WRITE) {
+    } else if mask.intersects(EventMask::CLOSE_WRITE | EventMask::ATTRIB) {
         Kind::Modified
     } else {
         Kind::Created

@@ -123,6 +123,10 @@ impl Scope for Below {
     }
 
     fn found(&mut self, _: &Path, _: Entry) {}
+
+    fn permissions(&self) -> bool {
+        true
+    }
 }
 
 struct Actor {
@@ -186,6 +190,7 @@ mod tests {
     use super::*;
     use crate::filter::Rules;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
     use std::sync::mpsc::{Receiver, channel};
 
     const LONG: Duration = Duration::from_secs(30);
@@ -220,6 +225,16 @@ mod tests {
             seen.extend(next(&told));
         }
         assert!(seen.iter().all(|path| path.starts_with('a')), "{seen:?}");
+    }
+
+    #[test]
+    fn whether_a_file_may_be_executed_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::write(root.join("tool"), "1").unwrap();
+        let (_watching, told) = watch(&root, "x");
+        fs::set_permissions(root.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(next(&told), ["tool"]);
     }
 
     #[test]
