@@ -6,7 +6,7 @@ use hotwatch_helper::entry::{Entry, Rel};
 use hotwatch_helper::filter::{Filter, Rules};
 use hotwatch_helper::replica::{Expect, Options, Refusal, Replica, open};
 
-use super::Actor;
+use super::actor::Actor;
 use super::far::Far;
 use super::link::wire;
 use super::session::Lost;

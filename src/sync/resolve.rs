@@ -6,11 +6,12 @@ use std::path::Path;
 use hotwatch_helper::entry::{Entry, Rel};
 use hotwatch_helper::replica::{Expect, Refusal, open};
 
+use super::Winner;
+use super::actor::Actor;
 use super::agreed::{Conflict, Copy};
 use super::link::{Pending, flow};
 use super::reconcile::Flow;
-use super::rounds::copy_name;
-use super::{Actor, Winner};
+use super::telling::copy_name;
 
 impl Actor {
     /// Does what `winner` means at `path`; says what was done, or `None` if that is nothing of this service's.

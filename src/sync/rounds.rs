@@ -7,15 +7,17 @@ use std::time::{Duration, Instant, SystemTime};
 use hotwatch_helper::entry::{Entry, Rel};
 use hotwatch_helper::replica::{Expect, Refusal};
 
+use super::actor::Actor;
 use super::agreed::{Conflict, Copy};
 use super::far::Far;
 use super::link::{Pending, comes_back, flow, is_within, wire};
 use super::reconcile::{self, Flow, Halt, Side};
 use super::round::{Progress, Sides};
 use super::session::Lost;
-use super::{Actor, Report, TROUBLE, root};
+use super::telling::{size, suffix};
+use super::{Report, root};
 use crate::config;
-use crate::record::{Event, Level, Rung, Stream};
+use crate::record::Level;
 
 /// How often what has changed meanwhile is looked at before others get their turn.
 const TRIES: usize = 6;
@@ -23,16 +25,16 @@ const TRIES: usize = 6;
 /// From how long a round takes on it is told how far it has come, and how often.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How many troubles of a pair are listed.
-const TROUBLES: usize = 20;
+/// After this much time what could not be done is tried again.
+pub(super) const TROUBLE: Duration = Duration::from_secs(10);
 
 /// What a round has led to.
 #[derive(Default)]
-struct Led {
-    ours: Vec<Rel>,
-    theirs: Vec<Rel>,
-    files: usize,
-    bytes: u64,
+pub(super) struct Led {
+    pub(super) ours: Vec<Rel>,
+    pub(super) theirs: Vec<Rel>,
+    pub(super) files: usize,
+    pub(super) bytes: u64,
 }
 
 impl Actor {
@@ -207,34 +209,6 @@ impl Actor {
         reconcile::halt(flow, reconcile::Trees { base, ours, theirs }).filter(|_| !half.accepted)
     }
 
-    /// Why a pair has halted, in words.
-    fn words(&self, number: usize, halt: Halt) -> String {
-        let pair = &self.pairs[number].config;
-        let (place, source) = match halt.side {
-            Side::Ours => (format!("`{}`", pair.source.display()), pair.source.display().to_string()),
-            Side::Theirs => (format!("`{}` in the target", pair.target), pair.source.display().to_string()),
-        };
-        let lost = if halt.gone { "is gone" } else { "is suddenly empty" };
-        let [ours, theirs] = match (halt.side, flow(pair.mode)) {
-            (Side::Ours, Flow::OneWay { .. }) => {
-                ["delete in the target as well", "leave there what is there"]
-            }
-            (Side::Ours, _) => ["delete in the target as well", "bring back what is there"],
-            (Side::Theirs, _) => ["bring back what is here", "delete here as well"],
-        };
-        format!(
-            "{place} {lost}; nothing is deleted before you say so: `hotwatch sync resolve {source} --ours` to {ours}, \
-             `--theirs` to {theirs}"
-        )
-    }
-
-    fn halt(&mut self, number: usize, words: &str) {
-        let before = self.status.with(|status| status.pairs[number].halted.replace(words.to_owned()));
-        if before.as_deref() != Some(words) {
-            self.notice(Level::Error, format!("{} has halted: {words}", self.pairs[number].config));
-        }
-    }
-
     fn carry_out(
         &mut self,
         at: usize,
@@ -275,34 +249,6 @@ impl Actor {
         Ok(half.agreed.agree(vec![(path.clone(), None)])?)
     }
 
-    /// What was refused, in words.
-    fn refused(&self, at: usize, number: usize, side: Side, path: &Rel, refusal: &Refusal) -> Option<String> {
-        let pair = &self.pairs[number].config;
-        let place = match side {
-            Side::Ours => path.below(&pair.source).display().to_string(),
-            Side::Theirs => path.below(pair.target.as_ref()).display().to_string(),
-        };
-        let there = if side == Side::Theirs { " in the target" } else { "" };
-        Some(match refusal {
-            Refusal::Differs => return None,
-            Refusal::NotEmpty => format!("`{place}`{there} stays: it holds what takes no part in the sync"),
-            Refusal::Full => format!("`{place}`{there} cannot be written: the disk is full; free some space"),
-            Refusal::Denied(why) => {
-                let user = match &self.links[at].far {
-                    Far::Helper(session) if side == Side::Theirs => {
-                        format!(
-                            " for the user {}; let it belong to that user, or set `owner` to have root write it",
-                            session.uid
-                        )
-                    }
-                    _ => String::new(),
-                };
-                format!("`{place}`{there} cannot be written{user}: {why}")
-            }
-            Refusal::Failed(why) => format!("`{place}`{there} cannot be written: {why}"),
-        })
-    }
-
     /// Conflicts whose losers are gone, on both sides, are no more.
     fn settle_conflicts(&mut self, at: usize, number: usize) -> Result<(), Lost> {
         let ours = &self.pairs[number].ours;
@@ -316,175 +262,5 @@ impl Actor {
             half.agreed.solved(&conflict)?;
         }
         Ok(())
-    }
-
-    fn tell_conflict(&self, conflict: &Conflict) {
-        let kept = copy_name(conflict);
-        let message = format!(
-            "both sides have changed `{}`; what the target had is kept in `{kept}`; say who is right with `hotwatch sync \
-             resolve`",
-            conflict.path
-        );
-        self.notice(Level::Warning, message);
-    }
-
-    /// Keeps the status current, and tells what cannot be done, once.
-    fn took_note(&mut self, at: usize, number: usize, moved: bool) {
-        let half = &self.links[at].halves[number];
-        let conflicts =
-            half.agreed.conflicts().iter().map(|it| (it.path.to_string(), copy_name(it))).collect();
-        let (files, bytes) = (half.agreed.tree().files(), half.agreed.tree().bytes());
-        let all = || self.links.iter().flat_map(|link| &link.halves).flat_map(|half| half.trouble.values());
-        self.told_trouble.retain(|told| all().any(|words| words == told));
-        // Another pod may have the same.
-        let here = self.links.iter().flat_map(|link| link.halves[number].trouble.values());
-        let mut trouble: Vec<String> = here.cloned().collect::<BTreeSet<_>>().into_iter().collect();
-        for words in trouble.iter().take(TROUBLES) {
-            if self.told_trouble.insert(words.clone()) {
-                self.notice(Level::Warning, words);
-            }
-        }
-        if trouble.len() > TROUBLES {
-            let more = trouble.len() - TROUBLES;
-            trouble.truncate(TROUBLES);
-            trouble.push(format!("{more} more"));
-        }
-        if !trouble.is_empty() {
-            // A disk may be less full by then, however often something else is saved meanwhile.
-            self.again.get_or_insert_with(|| Instant::now() + TROUBLE);
-        }
-        self.status.with(|status| {
-            let pair = &mut status.pairs[number];
-            (pair.files, pair.bytes, pair.conflicts, pair.trouble) = (files, bytes, conflicts, trouble);
-            if moved {
-                pair.last = Some(SystemTime::now());
-            }
-        });
-    }
-
-    fn tell_round(&self, number: usize, led: &Led, all: bool, since: Instant) {
-        let pair = &self.pairs[number].config;
-        if led.ours.is_empty() && led.theirs.is_empty() && !all {
-            return;
-        }
-        let tell = |event| self.surroundings.tell.fact(Some(&self.name), event);
-        let shown = |root: &std::path::Path, paths: &[Rel]| {
-            paths.iter().map(|path| path.below(root).display().to_string()).collect::<Vec<_>>()
-        };
-        if !all {
-            let written = std::path::Path::new(&pair.source_as_written);
-            let written = written.strip_prefix(".").unwrap_or(written);
-            let mut paths = shown(written, &led.theirs);
-            paths.extend(shown(pair.target.as_ref(), &led.ours));
-            let reason = format!("{} changed", crate::plan::list(&paths));
-            tell(Event::Change { paths });
-            tell(Event::Verdict { rung: Rung::Sync, reason });
-        }
-        let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tell(Event::Synced { pair: pair.to_string(), files: led.files, bytes: led.bytes, ms });
-    }
-
-    /// Runs what is to run in the target after a round; whether it has succeeded.
-    fn after_sync(&mut self, at: usize) -> Result<Result<(), String>, Lost> {
-        if self.config.post_sync.is_empty() {
-            return Ok(Ok(()));
-        }
-        let (tell, name) = (self.surroundings.tell.clone(), self.name.clone());
-        let mut lines = Lines::default();
-        let mut show = |stderr: bool, piece: &[u8]| {
-            let stream = if stderr { Stream::Stderr } else { Stream::Stdout };
-            lines.take(stderr, piece, |line| tell.line(&name, stream, line, false));
-        };
-        let longest = self.config.post_sync_timeout;
-        let pair = self
-            .pairs
-            .first()
-            .map(|pair| (pair.config.source.is_file(), root(&self.config.to, &pair.config)));
-        let dir = match pair {
-            Some((false, root)) => root,
-            _ => "/".into(),
-        };
-        let (words, link) = (&self.config.post_sync, &mut self.links[at]);
-        let begun = Instant::now();
-        let failure = match &mut link.far {
-            Far::Helper(session) => session.run(words, &dir, longest, &mut show)?,
-            Far::Archive(archive) => archive.run(words, longest, &mut show).err(),
-        };
-        lines.rest(|stderr, line| {
-            let stream = if stderr { Stream::Stderr } else { Stream::Stdout };
-            tell.line(&name, stream, line, false);
-        });
-        let shown = words.join(" ");
-        Ok(match failure {
-            None => {
-                let ms = begun.elapsed().as_millis();
-                self.notice(Level::Info, format!("`{shown}` has run in the target, {ms} ms"));
-                Ok(())
-            }
-            Some(why) => {
-                let message = format!("`post_sync` failed in the target: {why}");
-                self.notice(Level::Error, message.clone());
-                Err(message)
-            }
-        })
-    }
-}
-
-/// Where the loser of a conflict is.
-pub(super) fn copy_name(conflict: &Conflict) -> String {
-    match &conflict.copy {
-        Copy::Beside(copy) => copy.to_string(),
-        Copy::Kept(copy) => copy.display().to_string(),
-    }
-}
-
-/// What is put behind the name of what loses a conflict with `host` at that time.
-fn suffix(host: &str, at: SystemTime) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-    let host: String = host.rsplit('/').next().unwrap_or(host).chars().map(plain).collect();
-    let time = humantime::format_rfc3339_millis(at).to_string().replace([':', '-'], "");
-    format!(".conflict-{host}-{time}")
-}
-
-/// A size as people read it.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{} KB", bytes / 1_000),
-        _ => format!("{} MB", bytes / 1_000_000),
-    }
-}
-
-/// Lines of what comes in pieces, of two streams.
-#[derive(Default)]
-struct Lines([Vec<u8>; 2]);
-
-impl Lines {
-    fn take(&mut self, stderr: bool, piece: &[u8], mut each: impl FnMut(Vec<u8>)) {
-        let open = &mut self.0[usize::from(stderr)];
-        open.extend_from_slice(piece);
-        while let Some(end) = open.iter().position(|&byte| byte == b'\n') {
-            let rest = open.split_off(end + 1);
-            let mut line = std::mem::replace(open, rest);
-            line.pop();
-            each(line);
-        }
-    }
-
-    fn rest(self, mut each: impl FnMut(bool, Vec<u8>)) {
-        let open = [false, true].into_iter().zip(self.0);
-        open.filter(|(_, line)| !line.is_empty()).for_each(|(stderr, line)| each(stderr, line));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_loses_is_named_after_the_target_and_the_time() {
-        let at = std::time::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
-        assert_eq!(suffix("web", at), ".conflict-web-20231114T221320.123Z");
-        assert_eq!(suffix("/srv/a b", at), ".conflict-a-b-20231114T221320.123Z");
     }
 }

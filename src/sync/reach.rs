@@ -1,0 +1,148 @@
+//! The way to the target: found, lost, looked for again; and what the target has to be changed to before.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use hotwatch_helper::entry::Rel;
+
+use super::actor::Actor;
+use super::agreed::Agreed;
+use super::connect::{self, Place, connect};
+use super::link::{Half, Link, Pending};
+use super::session::Lost;
+use super::takeover::Takeover;
+use super::transport::Instance;
+use super::{Heard, root};
+use crate::config;
+use crate::record::Level;
+
+/// How long to wait before a target that is not there is looked for again: at first, and at most.
+pub(super) const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// How often it is looked whether there are other pods.
+const OTHERS: Duration = Duration::from_secs(10);
+
+/// How long a target may take to start anew, beside the time its program has to stop.
+const RESTART: Duration = Duration::from_secs(10);
+
+impl Actor {
+    pub(super) fn connect_if_due(&mut self) {
+        if self.retry.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        if let Err(why) = self.take_over() {
+            return self.not_there(why);
+        }
+        let found = match self.transport.find() {
+            Ok(found) => found,
+            Err(why) => return self.not_there(why),
+        };
+        // One that has been started anew is another.
+        let stays = |link: &Link| found.contains(&link.instance);
+        let gone: Vec<usize> = (0..self.links.len()).rev().filter(|&at| !stays(&self.links[at])).collect();
+        gone.into_iter().for_each(|at| drop(self.links.remove(at)));
+        let is_new = |instance: &&Instance| self.links.iter().all(|link| link.instance != **instance);
+        let new: Vec<Instance> = found.iter().filter(is_new).cloned().collect();
+        for instance in new {
+            if let Err(why) = self.connect(instance) {
+                return self.not_there(why);
+            }
+        }
+        (self.pause, self.told_lost) = (RETRY.0, None);
+        let many = matches!(self.config.to, config::Target::Kubectl(_));
+        self.retry = many.then(|| Instant::now() + OTHERS);
+        let words = self.links.first().map(|link| link.words.clone());
+        self.status.with(|status| (status.reached, status.lost) = (words, None));
+    }
+
+    pub(super) fn try_again_if_due(&mut self) {
+        if self.again.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        self.again = None;
+        for half in self.links.iter_mut().flat_map(|link| &mut link.halves) {
+            half.pending.add(half.trouble.keys().cloned());
+        }
+    }
+
+    /// Changes the target as it has to be while it is synced, once.
+    pub(super) fn take_over(&mut self) -> Result<(), String> {
+        if self.takeover.is_none() {
+            let file = self.surroundings.state.join(format!("{}.before", self.name));
+            self.takeover = Takeover::begin(&self.config, self.surroundings.grace, file)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn connect(&mut self, instance: Instance) -> Result<(), String> {
+        self.opened += 1;
+        let (number, sender) = (self.opened, self.sender.clone());
+        let tell = move |told| drop(sender.send(Heard::Far(number, told)));
+        let halves: Vec<Half> = self.pairs.iter().map(|pair| self.half(&pair.config, &instance)).collect();
+        let known = halves.iter().any(|half| !half.agreed.tree().is_bare());
+        let place = Place { sync: &self.config, name: self.name.as_str(), known };
+        let (pairs, transport, ending) = (&mut self.pairs, &self.transport, &self.ending);
+        let reached = std::thread::scope(|scope| {
+            // What stands here is read meanwhile; to look at it again takes no time then.
+            scope.spawn(|| {
+                for pair in pairs.iter_mut().filter(|pair| pair.ours.is_bare()) {
+                    drop(pair.near.scan(&Rel::root()));
+                }
+            });
+            connect(transport, &instance, &place, ending, tell)
+        })?;
+        let connect::Reached { far, helper, words } = reached;
+        let mut link = Link { number, instance, far, helper, words, halves, began: false };
+        if !self.is_restarting() {
+            self.notice(Level::Info, format!("{} is reached {}", self.transport.describe(), link.words));
+        }
+        for (number, pair) in self.pairs.iter().enumerate() {
+            let root = root(&self.config.to, &pair.config);
+            link.open(number, &root, &pair.config, false).map_err(|Lost(why)| why)?;
+        }
+        self.links.push(link);
+        Ok(())
+    }
+
+    /// The other half of `pair` at `instance`, of which nothing is known but what was agreed on.
+    pub(super) fn half(&self, pair: &config::Pair, instance: &Instance) -> Half {
+        let about = format!("{:?} {} {} {:?}", pair.source, instance.name, pair.target, pair.mode);
+        let id = xxhash_rust::xxh3::xxh3_64(about.as_bytes());
+        let path = self.surroundings.state.join(format!("{}-{id:016x}.agreed", self.name));
+        let agreed = Agreed::load(path, &instance.place);
+        let (theirs, trouble) = Default::default();
+        Half { theirs, agreed, pending: Pending::Everything, trouble, accepted: false }
+    }
+
+    pub(super) fn not_there(&mut self, why: String) {
+        let target = self.transport.describe();
+        if self.told_lost.as_ref() != Some(&why) && !self.is_restarting() {
+            self.notice(
+                Level::Warning,
+                format!("{target} is out of reach: {why}; it is looked for until it is there"),
+            );
+        }
+        self.status.with(|status| (status.reached, status.lost) = (None, Some(why.clone())));
+        self.told_lost = Some(why);
+        self.retry = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(RETRY.1);
+    }
+
+    /// The link at `at` is no more; it is looked for again.
+    pub(super) fn lose(&mut self, at: usize, Lost(why): Lost) {
+        drop(self.links.remove(at));
+        if self.ending.load(Ordering::Acquire) {
+            return;
+        }
+        self.status.with(|status| (status.reached, status.lost) = (None, Some(why.clone())));
+        if !self.is_restarting() {
+            self.notice(Level::Warning, format!("{} is lost: {why}", self.transport.describe()));
+        }
+        (self.retry, self.pause) = (Some(Instant::now()), RETRY.0);
+    }
+
+    /// Whether the target is on its way back.
+    pub(super) fn is_restarting(&self) -> bool {
+        self.restarted.is_some_and(|at| at.elapsed() < self.surroundings.grace + RESTART)
+    }
+}
