@@ -16,6 +16,9 @@ use crate::entry::{Content, Entry, Hasher, Rel};
 /// What names of temporary files begin with.
 pub(super) const TEMPORARY: &str = ".hotwatch-tmp-";
 
+/// What names of files begin with that may be somebody's last copy, and have no place.
+pub(super) const RECOVERED: &str = "recovered-by-hotwatch-";
+
 /// The permissions of a file that is being written. Nobody else gives a file just these, so it is known later whether
 /// one that was left behind holds what somebody has written who was replaced.
 pub(super) const UNFINISHED: u32 = 0o200;
@@ -201,22 +204,21 @@ impl Replica {
         let place = self.path(path)?;
         match expect {
             Expect::Anything => replace(&temporary.0, &place),
-            Expect::Exactly(None) => match fs::hard_link(&temporary.0, &place) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Refusal::Differs),
-                // A file system without such links.
-                Err(_) if fs::symlink_metadata(&place).is_ok() => Err(Refusal::Differs),
-                Err(_) => replace(&temporary.0, &place),
-                Ok(()) => Ok(()),
-            },
+            Expect::Exactly(None) => take_free(&temporary.0, &place),
             Expect::Exactly(Some(Entry::Dir)) => {
                 fs::remove_dir(&place)?;
-                replace(&temporary.0, &place)
+                take_free(&temporary.0, &place)
             }
             Expect::Exactly(Some(expected)) => match exchange(&temporary.0, &place) {
                 Ok(()) if identity(&temporary.0).as_ref() == Some(expected) => Ok(()),
                 // Somebody was quicker. It gets its place back.
                 Ok(()) => {
-                    exchange(&temporary.0, &place)?;
+                    let new = identity(&place);
+                    let back = exchange(&temporary.0, &place);
+                    // Whoever has come in between is let go only if it is what has just been put there.
+                    if back.is_err() || new.is_none() || identity(&temporary.0) != new {
+                        put_back(&temporary.0, &place)?;
+                    }
                     Err(Refusal::Differs)
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => Err(Refusal::Differs),
@@ -235,13 +237,7 @@ impl Replica {
         if identity(&aside.0).as_ref() == Some(expected) {
             return Ok(());
         }
-        // Where another has come meanwhile, both are kept.
-        let back = if fs::symlink_metadata(place).is_ok() {
-            with_suffix(place, ".conflict")
-        } else {
-            place.to_owned()
-        };
-        fs::rename(&aside.0, back)?;
+        put_back(&aside.0, place)?;
         Err(Refusal::Differs)
     }
 
@@ -271,6 +267,37 @@ impl Replica {
             Owner::parse(owner, &table("/etc/passwd"), &table("/etc/group")).map_err(Refusal::Failed)?;
         Ok(owner.own(path)?)
     }
+}
+
+/// Has `new` stand at `place`, where nothing may stand.
+fn take_free(new: &Path, place: &Path) -> Result<(), Refusal> {
+    match fs::hard_link(new, place) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Refusal::Differs),
+        // A file system without such links.
+        Err(_) if fs::symlink_metadata(place).is_ok() => Err(Refusal::Differs),
+        Err(_) => replace(new, place),
+    }
+}
+
+/// Has what stands at `aside`, which somebody has written, stand at `place` again, or beside it where another has come
+/// meanwhile. It is never removed: if that does not work, it stays where it is.
+fn put_back(aside: &Path, place: &Path) -> Result<(), Refusal> {
+    let beside = (1..100).map(|number| with_suffix(place, &format!(".conflict-{number}")));
+    for free in std::iter::once(place.to_owned()).chain(beside) {
+        // A directory has no links, and takes the place of nothing but an empty one.
+        let is_dir = fs::symlink_metadata(aside).is_ok_and(|meta| meta.is_dir());
+        let moved = if is_dir { fs::rename(aside, &free) } else { fs::hard_link(aside, &free) };
+        match moved {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(_) if fs::symlink_metadata(&free).is_ok() => {}
+            Err(_) => break,
+        }
+    }
+    // Whoever would clear it away finds nothing.
+    let name = aside.file_name().unwrap_or_default().to_string_lossy().replace(TEMPORARY, RECOVERED);
+    Ok(fs::rename(aside, aside.with_file_name(name))?)
 }
 
 /// `place` with `suffix` behind its name.

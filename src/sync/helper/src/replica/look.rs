@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
 use super::Replica;
-use super::change::{TEMPORARY, UNFINISHED};
+use super::change::{RECOVERED, TEMPORARY, UNFINISHED};
 use crate::entry::{Content, Entry, Hasher, Rel};
 use crate::filter::OWN;
 
@@ -177,6 +177,6 @@ fn clear_left_behind(name: &OsStr, place: &Path, meta: &Metadata) {
         drop(fs::remove_file(place));
     } else {
         let rest = String::from_utf8_lossy(rest).into_owned();
-        drop(fs::rename(place, place.with_file_name(format!("recovered-by-hotwatch-{rest}"))));
+        drop(fs::rename(place, place.with_file_name(format!("{RECOVERED}{rest}"))));
     }
 }
