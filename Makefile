@@ -18,6 +18,7 @@ test:
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets
 	tools/clippy-apple.sh
+	tools/helper.sh
 	$(GO_PATH) cargo test --workspace --no-run
 	$(GO_PATH) cargo test --workspace --quiet -- --test-threads=6
 	cargo doc --workspace --no-deps --document-private-items --quiet

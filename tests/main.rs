@@ -25,6 +25,7 @@ mod saves;
 mod settings;
 mod stopping;
 mod support;
+mod sync;
 mod table;
 mod two_way;
 mod verbs;

@@ -318,6 +318,16 @@ impl Group {
         result
     }
 
+    /// Sends `signal` to every process of the group, and leaves it to them to pass it on to what they have started
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// As for [`Group::signal`].
+    pub fn signal_members(&self, signal: Signal) -> io::Result<()> {
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        if leader.is_some() { self.members.signal(signal) } else { Ok(()) }
+    }
+
     /// Sends `signal` to what the leader of a session has put into groups of their own: to what a debugger runs,
     /// not to the debugger. False if there is no such group.
     pub fn signal_inner(&self, signal: Signal) -> bool {

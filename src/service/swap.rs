@@ -18,7 +18,7 @@ use super::health::Probe;
 use super::output::{Output, Piece, Pipe};
 use super::port::Given;
 use super::protocol::Input;
-use crate::config::{Ready, Service};
+use crate::config::{self, Ready, Service};
 use crate::debugger;
 use crate::patch::agent;
 use crate::record::{Level, Stream, Tell};
@@ -44,6 +44,8 @@ pub struct Running {
     /// Looks whether it is ready, until it is.
     probe: Option<Probe>,
     debugged: bool,
+    /// Whether it stands for a program elsewhere, and passes on what it is sent.
+    relays: bool,
 }
 
 impl Running {
@@ -92,7 +94,10 @@ impl Running {
                 let found = move || drop(of_probe.send(Input::Ready { pid }));
                 let probe = Some(Probe::start(service, Arc::clone(&group), found));
                 let (address, debugged) = (given.address(), debugger.is_some());
-                let mut running = Running { group, abandoned, waiter: None, address, probe, debugged };
+                let elsewhere = |sync: &config::Sync| !matches!(sync.to, config::Target::Dir(_));
+                let relays = service.sync.as_ref().is_some_and(elsewhere);
+                let mut running =
+                    Running { group, abandoned, waiter: None, address, probe, debugged, relays };
                 running.follow(output, debugger, inputs.clone());
                 Ok(running)
             }
@@ -121,9 +126,12 @@ impl Running {
     }
 
     /// Asks it to stop with `signal`. A debugger that was asked would kill its program at once, so that is asked
-    /// itself; the end of the one is that of the other.
+    /// itself; the end of the one is that of the other. What leads to a program elsewhere has to be there until that has
+    /// ended.
     pub fn terminate(&self, signal: Signal) {
-        if !(self.debugged && self.group.signal_inner(signal)) {
+        if self.relays {
+            drop(self.group.signal_members(signal));
+        } else if !(self.debugged && self.group.signal_inner(signal)) {
             // What cannot be signalled is not ours any more; the waiter sees the end of it or not.
             drop(self.group.signal(signal));
         }
