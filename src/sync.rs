@@ -66,6 +66,8 @@ pub enum Report {
         since: Instant,
         /// When this is told; whoever was started later knows.
         at: Instant,
+        /// Whether that is to be started anew; otherwise only what has failed before is worth another try.
+        runs: bool,
     },
 }
 

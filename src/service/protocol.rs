@@ -50,6 +50,8 @@ pub enum Input {
         since: Instant,
         /// When this was told.
         at: Instant,
+        /// Whether what runs is to be started anew; otherwise only what has failed before is worth another try.
+        runs: bool,
     },
     /// Somebody wants to know how its files are synced, or something of that.
     Sync(SyncAsk),

@@ -277,7 +277,7 @@ impl Machine {
             Input::Feeds { .. } | Input::Fed { .. } | Input::Ended(_) => {}
             Input::Prepared(_) | Input::BuiltAhead(..) => {}
             Input::Reach { .. } | Input::Sync(_) => {}
-            Input::Renewed { since, .. } => self.renewed(since),
+            Input::Renewed { since, runs, .. } => self.renewed(since, runs),
             Input::Started { pid } => self.started(now, pid),
             Input::NotStarted(reason) => self.not_started(now, reason),
             Input::Ready { pid } => self.ready(now, pid),

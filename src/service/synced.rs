@@ -36,9 +36,9 @@ impl Synced {
         let config = service.sync.as_ref()?;
         let inputs = inputs.clone();
         let report = move |report| {
-            let Report::Renewed { since, at } = report;
+            let Report::Renewed { since, at, runs } = report;
             // The service's thread may be gone already.
-            let _ = inputs.send(Input::Renewed { since, at });
+            let _ = inputs.send(Input::Renewed { since, at, runs });
         };
         let sync = Sync::start(&service.name, config, surroundings, report);
         Some(Synced { sync, builds: config.binary.is_some(), waits: Arc::default(), started: None })

@@ -79,8 +79,6 @@ pub(super) struct Actor {
     pub(super) told_lost: Option<String>,
     /// What was told that cannot be done.
     pub(super) told_trouble: BTreeSet<String>,
-    /// Why what has come last does not count: what runs after it has failed.
-    pub(super) failure: Option<String>,
     /// What was changed of the target for as long as it is synced.
     pub(super) takeover: Option<Takeover>,
     /// When the target was last started anew: that it is gone for a while is no news then.
@@ -116,7 +114,6 @@ impl Actor {
             again: None,
             told_lost: None,
             told_trouble: BTreeSet::new(),
-            failure: None,
             takeover: None,
             restarted: None,
             waiting: Vec::new(),
@@ -293,7 +290,8 @@ impl Actor {
             return;
         }
         let halted = self.status.get().pairs.into_iter().find_map(|pair| pair.halted);
-        let result = halted.or(self.failure.clone()).map_or(Ok(()), Err);
+        let failed = self.links.iter().find_map(|link| link.failure.clone());
+        let result = halted.or(failed).map_or(Ok(()), Err);
         self.waiting.drain(..).for_each(|answer| answer(result.clone()));
     }
 

@@ -14,6 +14,7 @@ impl Actor {
         if self.config.post_sync.is_empty() {
             return Ok(Ok(()));
         }
+        self.note_post_sync(true);
         let (tell, name) = (self.surroundings.tell.clone(), self.name.clone());
         let mut lines = Lines::default();
         let mut show = |stderr: bool, piece: &[u8]| {
@@ -42,6 +43,7 @@ impl Actor {
         let shown = words.join(" ");
         Ok(match failure {
             None => {
+                self.note_post_sync(false);
                 let ms = begun.elapsed().as_millis();
                 self.notice(Level::Info, format!("`{shown}` has run in the target, {ms} ms"));
                 Ok(())
@@ -52,6 +54,23 @@ impl Actor {
                 Err(message)
             }
         })
+    }
+
+    /// Whether it has not run yet, or not to a good end, since something has come; also in an earlier life.
+    pub(super) fn is_post_sync_due(&self) -> bool {
+        !self.config.post_sync.is_empty() && self.post_sync_mark().exists()
+    }
+
+    /// Remembers that it is due, or that it has run.
+    fn note_post_sync(&self, due: bool) {
+        let mark = self.post_sync_mark();
+        let noted = if due { std::fs::write(mark, "") } else { std::fs::remove_file(mark) };
+        // Who cannot remember it runs it when something comes.
+        drop(noted);
+    }
+
+    fn post_sync_mark(&self) -> std::path::PathBuf {
+        self.surroundings.state.join(format!("{}.post-sync", self.name))
     }
 }
 

@@ -8,7 +8,7 @@ use hotwatch_helper::tree::Tree;
 
 use super::agreed::Agreed;
 use super::far::Far;
-use super::reconcile::Flow;
+use super::reconcile::{Flow, Halt};
 use super::session::Lost;
 use super::transport::Instance;
 use crate::config;
@@ -33,6 +33,8 @@ pub struct Link {
     pub halves: Vec<Half>,
     /// Whether its first round is over.
     pub began: bool,
+    /// Why what has come last does not count: what runs after it has failed.
+    pub failure: Option<String>,
 }
 
 /// The other half of a pair.
@@ -48,6 +50,8 @@ pub struct Half {
     pub trouble: BTreeMap<Rel, String>,
     /// Whether a lost side is what its user wants, for the next round.
     pub accepted: bool,
+    /// Why nothing is done before a user has said what to do, in words; and which side has lost everything, if that is it.
+    pub halted: Option<(Option<Halt>, String)>,
 }
 
 /// Paths that may have changed.

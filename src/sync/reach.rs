@@ -92,7 +92,7 @@ impl Actor {
             connect(transport, &instance, &place, ending, tell)
         })?;
         let connect::Reached { far, helper, words } = reached;
-        let mut link = Link { number, instance, far, helper, words, halves, began: false };
+        let mut link = Link { number, instance, far, helper, words, halves, began: false, failure: None };
         if !self.is_restarting() {
             self.notice(Level::Info, format!("{} is reached {}", self.transport.describe(), link.words));
         }
@@ -111,7 +111,7 @@ impl Actor {
         let path = self.surroundings.state.join(format!("{}-{id:016x}.agreed", self.name));
         let agreed = Agreed::load(path, &instance.place);
         let (theirs, trouble) = Default::default();
-        Half { theirs, agreed, pending: Pending::Everything, trouble, accepted: false }
+        Half { theirs, agreed, pending: Pending::Everything, trouble, accepted: false, halted: None }
     }
 
     pub(super) fn not_there(&mut self, why: String) {

@@ -8,6 +8,8 @@ use hotwatch_helper::entry::{Entry, Rel};
 use hotwatch_helper::replica::Expect;
 use hotwatch_helper::tree::Tree;
 
+use super::Winner;
+
 /// Which side follows which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
@@ -27,6 +29,16 @@ pub enum Side {
     Ours,
     /// The one in the target.
     Theirs,
+}
+
+impl Side {
+    /// The one that is right.
+    pub fn of(winner: Winner) -> Side {
+        match winner {
+            Winner::Ours => Side::Ours,
+            Winner::Theirs => Side::Theirs,
+        }
+    }
 }
 
 /// The trees of a round.
@@ -239,12 +251,12 @@ pub fn halt(flow: Flow, trees: Trees<'_>) -> Option<Halt> {
     let root = Rel::root();
     let suspicious = |side: Side, tree: &Tree| {
         let gone = base.get(&root).is_some() && tree.get(&root).is_none();
-        let emptied = base.files() >= 2 && tree.is_bare();
+        let emptied = base.files() >= 2 && tree.is_empty();
         let gone = gone.then_some(Halt { side, gone: true });
         gone.or(emptied.then_some(Halt { side, gone: false }))
     };
     let nothing_to_copy = |side: Side, from: &Tree, to: &Tree, replica: bool| {
-        (replica && from.is_bare() && to.files() > 0)
+        (replica && from.is_empty() && to.files() > 0)
             .then_some(Halt { side, gone: from.get(&root).is_none() })
     };
     match flow {
@@ -256,7 +268,7 @@ pub fn halt(flow: Flow, trees: Trees<'_>) -> Option<Halt> {
         }
         Flow::TwoWay { .. } => {
             // Both, and they agree.
-            if ours.is_bare() && theirs.is_bare() {
+            if ours.is_empty() && theirs.is_empty() {
                 return None;
             }
             suspicious(Side::Ours, ours).or_else(|| suspicious(Side::Theirs, theirs))

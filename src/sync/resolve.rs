@@ -9,8 +9,8 @@ use hotwatch_helper::replica::{Expect, Refusal, open};
 use super::Winner;
 use super::actor::Actor;
 use super::agreed::{Conflict, Copy};
-use super::link::{Pending, flow};
-use super::reconcile::Flow;
+use super::link::Pending;
+use super::reconcile::Side;
 use super::telling::copy_name;
 
 impl Actor {
@@ -19,9 +19,16 @@ impl Actor {
         let of = |number: &usize| path.starts_with(&self.pairs[*number].config.source);
         let number = (0..self.pairs.len()).find(of)?;
         let rel = path.strip_prefix(&self.pairs[number].config.source).ok().and_then(Rel::new)?;
-        let halted = self.status.get().pairs[number].halted.is_some();
-        if halted {
+        let halted = self.links.iter().any(|link| link.halves[number].halted.is_some());
+        if halted && rel.is_root() {
             return Some(self.go_on(number, winner));
+        }
+        if halted {
+            let source = self.pairs[number].config.source.display();
+            return Some(Err(format!(
+                "its pair has halted, which comes first: `hotwatch sync status` says why, and `hotwatch sync resolve \
+                 {source}` with `--ours` or `--theirs` ends that"
+            )));
         }
         let concerns =
             |conflict: &Conflict| conflict.path == rel || conflict.copy == Copy::Beside(rel.clone());
@@ -92,27 +99,26 @@ impl Actor {
 
     /// Goes on with a pair that has halted.
     fn go_on(&mut self, number: usize, winner: Winner) -> Result<String, String> {
-        let flow = flow(self.pairs[number].config.mode);
-        let mut words = String::new();
+        let mut said = Err("the target is out of reach".to_owned());
         for link in &mut self.links {
             let half = &mut link.halves[number];
-            let ours_lost = self.pairs[number].ours.is_bare();
-            // Who has lost everything is right: everything is to go. Otherwise nothing was agreed on, and all of it is new.
-            let follow = match flow {
-                Flow::Reverse { .. } => winner == Winner::Theirs,
-                _ => ours_lost == (winner == Winner::Ours),
+            let halt = match &half.halted {
+                Some((Some(halt), _)) => *halt,
+                Some((None, words)) => return Err(format!("that does not end it: {words}")),
+                None => continue,
             };
-            if follow {
+            // Who has lost everything is right: everything is to go. Otherwise nothing was agreed on, and all of it is
+            // new.
+            if halt.side == Side::of(winner) {
                 half.accepted = true;
-                "it goes on, and what is gone is deleted on the other side as well".clone_into(&mut words);
+                said = Ok("it goes on, and what is gone is deleted on the other side as well".to_owned());
             } else {
                 half.agreed.forget().map_err(|error| error.to_string())?;
-                "it goes on, and nothing is deleted".clone_into(&mut words);
+                said = Ok("it goes on, and nothing is deleted".to_owned());
             }
             half.pending = Pending::Everything;
         }
-        self.status.with(|status| status.pairs[number].halted = None);
-        if words.is_empty() { Err("the target is out of reach".to_owned()) } else { Ok(words) }
+        said
     }
 }
 

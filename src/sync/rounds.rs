@@ -51,28 +51,34 @@ impl Actor {
     }
 
     fn rounds_at(&mut self, at: usize, since: Instant) -> Result<(), Lost> {
-        let (mut arrived, first) = (false, !std::mem::replace(&mut self.links[at].began, true));
+        let link = &mut self.links[at];
+        let first = !std::mem::replace(&mut link.began, true);
+        let had_failed = link.failure.is_some() || link.halves.iter().any(|half| half.halted.is_some());
+        let (mut arrived, mut anew) = (false, first);
         for number in 0..self.pairs.len() {
             let half = &mut self.links[at].halves[number];
             if half.pending.is_empty() {
                 continue;
             }
             let pending = std::mem::take(&mut half.pending);
+            anew |= pending == Pending::Everything;
             let led = self.round(at, number, pending, since)?;
             arrived |= !led.theirs.is_empty();
         }
-        if arrived {
-            self.failure = self.after_sync(at)?.err();
+        if arrived || (anew && self.is_post_sync_due()) {
+            self.links[at].failure = self.after_sync(at)?.err();
         }
-        let renews = match self.config.restart {
+        let link = &self.links[at];
+        let fails = link.failure.is_some() || link.halves.iter().any(|half| half.halted.is_some());
+        let runs = match self.config.restart {
             config::Restart::None => false,
             // What runs in a container was started with it.
             config::Restart::Recreate => arrived,
             // What was started before the target was is gone with it.
             config::Restart::Supervise | config::Restart::Override => arrived || first,
         };
-        if renews && self.failure.is_none() {
-            (self.report)(Report::Renewed { since, at: Instant::now() });
+        if !fails && (runs || had_failed) {
+            (self.report)(Report::Renewed { since, at: Instant::now(), runs });
         }
         Ok(())
     }
@@ -83,7 +89,7 @@ impl Actor {
         let all = pending == Pending::Everything;
         let mut scope = pending.scope();
         if matches!(self.links[at].far, Far::Archive(_)) && flow != (Flow::OneWay { replica: false }) {
-            self.halt(number, "this mode needs the helper in the target");
+            self.halt(at, number, None, "this mode needs the helper in the target");
             return Ok(Led::default());
         }
         if all {
@@ -98,11 +104,10 @@ impl Actor {
             self.look(at, number, flow, &scope, look)?;
             if let Some(halt) = self.is_halted(at, number, flow) {
                 let words = self.words(number, halt);
-                self.halt(number, &words);
-                self.links[at].halves[number].pending = Pending::default();
+                self.halt(at, number, Some(halt), &words);
                 return Ok(led);
             }
-            self.status.with(|status| status.pairs[number].halted = None);
+            self.go_on_after_halt(at, number);
             let plan = {
                 let half = &self.links[at].halves[number];
                 let (base, ours, theirs) = (half.agreed.tree(), &self.pairs[number].ours, &half.theirs);

@@ -31,6 +31,7 @@ impl Actor {
                 ["delete in the target as well", "leave there what is there"]
             }
             (Side::Ours, _) => ["delete in the target as well", "bring back what is there"],
+            (Side::Theirs, Flow::Reverse { .. }) => ["leave here what is here", "delete here as well"],
             (Side::Theirs, _) => ["bring back what is here", "delete here as well"],
         };
         format!(
@@ -39,11 +40,25 @@ impl Actor {
         )
     }
 
-    pub(super) fn halt(&mut self, number: usize, words: &str) {
-        let before = self.status.with(|status| status.pairs[number].halted.replace(words.to_owned()));
-        if before.as_deref() != Some(words) {
+    pub(super) fn halt(&mut self, at: usize, number: usize, halt: Option<Halt>, words: &str) {
+        let new = Some((halt, words.to_owned()));
+        let before = std::mem::replace(&mut self.links[at].halves[number].halted, new.clone());
+        if before != new {
             self.notice(Level::Error, format!("{} has halted: {words}", self.pairs[number].config));
         }
+        self.show_halts(number);
+    }
+
+    pub(super) fn go_on_after_halt(&mut self, at: usize, number: usize) {
+        if self.links[at].halves[number].halted.take().is_some() {
+            self.show_halts(number);
+        }
+    }
+
+    /// Has the status say whether a pair has halted, at any link.
+    fn show_halts(&self, number: usize) {
+        let halted = self.links.iter().find_map(|link| link.halves[number].halted.clone());
+        self.status.with(|status| status.pairs[number].halted = halted.map(|(_, words)| words));
     }
 
     /// What was refused, in words.

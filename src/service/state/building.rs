@@ -173,14 +173,14 @@ impl Machine {
     }
 
     /// Something has come to where it runs, or that was started anew.
-    pub(super) fn renewed(&mut self, since: Instant) {
+    pub(super) fn renewed(&mut self, since: Instant, runs: bool) {
         self.busy = true;
         match &mut self.last_build {
             Some(last) if !last.succeeded => {
                 last.certain = false;
                 self.since.get_or_insert(since);
             }
-            _ if self.has_binary && !self.down => self.renew(since),
+            _ if runs && self.has_binary && !self.down => self.renew(since),
             _ => {}
         }
     }

@@ -143,6 +143,8 @@ fn a_side_that_has_lost_everything_is_not_followed() {
         (one_way, &full, &full, &empty, None),
         (one_way, &full, &empty, &full, lost(Side::Ours, false)),
         (one_way, &nothing, &empty, &full, None),
+        (one_way, &full, &tree("d/ d/e/"), &full, lost(Side::Ours, false)),
+        (both, &full, &tree("!d"), &full, None),
         (replica, &nothing, &empty, &full, lost(Side::Ours, false)),
     ];
     for (flow, base, ours, theirs, expected) in table {

@@ -122,40 +122,32 @@ impl Replica {
     /// Where `rel` lies, for reading.
     ///
     /// # Errors
-    /// Something on the way to it is no directory.
+    /// What leads to it cannot be read, or is no directory.
     pub fn place(&self, rel: &Rel) -> io::Result<PathBuf> {
-        self.path(rel).map_err(|_| io::Error::from(io::ErrorKind::NotFound))
+        self.way(rel)
     }
 
     /// The path of `rel`, if all that leads to it are directories, and no links to somewhere else.
     fn path(&self, rel: &Rel) -> Result<PathBuf, Refusal> {
+        Ok(self.way(rel)?)
+    }
+
+    fn way(&self, rel: &Rel) -> io::Result<PathBuf> {
         let Some(parent) = rel.parent() else { return Ok(self.root.clone()) };
         let mut seen = self.seen_way.borrow_mut();
         if seen.as_ref().is_some_and(|(dir, at)| *dir == parent && at.elapsed() < JUST_NOW) {
             return Ok(rel.below(&self.root));
         }
         for above in parent.ancestors().filter(|above| !above.is_root()) {
-            let path = above.below(&self.root);
-            if !fs::symlink_metadata(&path)?.is_dir() {
-                return Err(Refusal::Failed(format!("`{above}` is no directory")));
+            if !fs::symlink_metadata(above.below(&self.root))?.is_dir() {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotADirectory,
+                    format!("`{above}` is no directory"),
+                ));
             }
         }
         *seen = Some((parent, Instant::now()));
         Ok(rel.below(&self.root))
-    }
-
-    /// How the root's owner and permissions are; for whoever has to explain why something is denied.
-    pub fn describe_root(&self) -> String {
-        match fs::metadata(&self.root) {
-            Ok(meta) => format!(
-                "`{}` belongs to {}:{}, mode {:o}",
-                self.root.display(),
-                meta.uid(),
-                meta.gid(),
-                meta.mode() & 0o7777
-            ),
-            Err(error) => format!("`{}`: {error}", self.root.display()),
-        }
     }
 }
 

@@ -61,9 +61,9 @@ impl Tree {
         self.0.iter().all(|(path, entry)| path.is_root() && entry.is_dir())
     }
 
-    /// Whether `path` is, or lies below, what is left alone.
-    pub fn is_opaque_at(&self, path: &Rel) -> bool {
-        path.ancestors().any(|above| self.get(&above).is_some_and(Entry::is_opaque))
+    /// Whether nothing is there that somebody could miss: directories alone, or nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.values().all(Entry::is_dir)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
@@ -29,16 +29,14 @@ const LEFT_BEHIND: Duration = Duration::from_secs(60);
 const PIECE: usize = 128 * 1024;
 
 impl Replica {
-    /// What stands at `path` and below it, directories before what is in them; nothing if that takes no part.
+    /// What stands at `path` and below it, directories before what is in them; nothing if that takes no part. What cannot
+    /// be read is not taken for something that is gone.
     pub fn scan(&mut self, path: &Rel) -> Vec<(Rel, Entry)> {
         let mut found = Vec::new();
-        let Ok(top) = self.path(path) else { return found };
-        // The root may be reached by a link, nothing else is.
-        let meta = if path.is_root() { fs::metadata(&top) } else { fs::symlink_metadata(&top) };
-        if let Ok(meta) = meta
-            && !self.filter.leaves_out_at(path, meta.is_dir())
-        {
-            self.walk(path, &top, &meta, &mut found);
+        match self.find(path) {
+            Ok(Some((place, meta))) => self.walk(path, &place, &meta, &mut found),
+            Ok(None) => {}
+            Err(error) => found.push((path.clone(), unreadable(&error))),
         }
         if self.filter.picks() {
             self.without_bare_directories(&mut found);
@@ -48,32 +46,45 @@ impl Replica {
 
     /// What stands at `path` itself.
     pub fn look(&mut self, path: &Rel) -> Option<Entry> {
-        let place = self.path(path).ok()?;
-        let meta = if path.is_root() { fs::metadata(&place) } else { fs::symlink_metadata(&place) };
-        let meta = meta.ok()?;
-        if self.filter.leaves_out_at(path, meta.is_dir()) {
-            return None;
+        match self.find(path) {
+            Ok(Some((_, meta))) if meta.is_dir() => Some(Entry::Dir),
+            Ok(Some((place, meta))) => self.entry(path, &place, &meta),
+            Ok(None) => None,
+            Err(error) => Some(unreadable(&error)),
         }
-        Some(if meta.is_dir() { Entry::Dir } else { self.entry(path, &place, &meta) })
+    }
+
+    /// Where `path` lies, and how that looks, if something is there that takes part.
+    fn find(&self, path: &Rel) -> io::Result<Option<(PathBuf, Metadata)>> {
+        let Some(place) = there(self.way(path))? else { return Ok(None) };
+        // The root may be reached by a link, nothing else is.
+        let meta = if path.is_root() { fs::metadata(&place) } else { fs::symlink_metadata(&place) };
+        let meta = there(meta)?;
+        Ok(meta.filter(|meta| !self.filter.leaves_out_at(path, meta.is_dir())).map(|meta| (place, meta)))
     }
 
     fn walk(&mut self, rel: &Rel, place: &Path, meta: &Metadata, found: &mut Vec<(Rel, Entry)>) {
         if !meta.is_dir() {
-            found.push((rel.clone(), self.entry(rel, place, meta)));
+            found.extend(self.entry(rel, place, meta).map(|entry| (rel.clone(), entry)));
             return;
         }
-        let names = match names(place) {
-            Ok(names) => names,
-            Err(error) if error.kind() == ErrorKind::NotFound => return,
-            Err(error) => {
-                return found.push((rel.clone(), Entry::Opaque(format!("cannot be read: {error}"))));
-            }
+        let names = match there(names(place)) {
+            Ok(Some(names)) => names,
+            Ok(None) => return,
+            Err(error) => return found.push((rel.clone(), unreadable(&error))),
         };
         found.push((rel.clone(), Entry::Dir));
         for name in names {
             let (below, place) = (rel.join(&name), place.join(&name));
-            // It may be gone by now.
-            let Ok(meta) = fs::symlink_metadata(&place) else { continue };
+            let meta = match there(fs::symlink_metadata(&place)) {
+                Ok(Some(meta)) => meta,
+                // It is gone by now.
+                Ok(None) => continue,
+                Err(error) => {
+                    found.push((below, unreadable(&error)));
+                    continue;
+                }
+            };
             if name.as_bytes().starts_with(OWN.as_bytes()) {
                 clear_left_behind(&name, &place, &meta);
             } else if !self.filter.leaves_out(&below, meta.is_dir()) {
@@ -82,30 +93,29 @@ impl Replica {
         }
     }
 
-    /// The entry of what is no directory.
-    fn entry(&mut self, rel: &Rel, place: &Path, meta: &Metadata) -> Entry {
+    /// The entry of what is no directory; nothing if it is gone by now.
+    fn entry(&mut self, rel: &Rel, place: &Path, meta: &Metadata) -> Option<Entry> {
         if meta.is_symlink() {
-            return match fs::read_link(place) {
-                Ok(target) => Entry::Link(target.as_os_str().as_bytes().to_vec()),
-                Err(error) => Entry::Opaque(format!("cannot be read: {error}")),
+            return match there(fs::read_link(place)) {
+                Ok(target) => Some(Entry::Link(target?.as_os_str().as_bytes().to_vec())),
+                Err(error) => Some(unreadable(&error)),
             };
         }
         if !meta.is_file() {
-            return Entry::Opaque("is neither a file, a directory nor a link".to_owned());
+            return Some(Entry::Opaque("is neither a file, a directory nor a link".to_owned()));
         }
         let stamp = stamp(meta);
         if let Some((_, content)) = self.seen.get(rel).filter(|(seen, _)| *seen == stamp) {
-            return file(*content, meta.len(), meta);
+            return Some(file(*content, meta.len(), meta));
         }
-        match read(place) {
-            Ok((content, size, meta)) => {
-                if is_settled(&meta) {
-                    self.seen.insert(rel.clone(), (self::stamp(&meta), content));
-                }
-                file(content, size, &meta)
-            }
-            Err(error) => Entry::Opaque(format!("cannot be read: {error}")),
+        let (content, size, meta) = match there(read(place)) {
+            Ok(read) => read?,
+            Err(error) => return Some(unreadable(&error)),
+        };
+        if is_settled(&meta) {
+            self.seen.insert(rel.clone(), (self::stamp(&meta), content));
         }
+        Some(file(content, size, &meta))
     }
 
     /// Leaves out directories in which nothing takes part, if that is for files to say.
@@ -116,6 +126,18 @@ impl Replica {
         }
         found.retain(|(path, _)| path.is_root() || needed.contains(path));
     }
+}
+
+/// What was found, or nothing if nothing is there. Any other error says nothing of that.
+fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+fn unreadable(error: &io::Error) -> Entry {
+    Entry::Opaque(format!("cannot be read: {error}"))
 }
 
 /// Opens the regular file at `place` for reading.

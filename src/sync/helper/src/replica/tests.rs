@@ -182,3 +182,18 @@ fn what_was_left_behind_is_cleared_away_unless_somebody_may_want_it() {
     place.replica.scan(&Rel::root());
     assert_eq!(place.names(), [".hotwatch-tmp-1-3", "recovered-by-hotwatch-1-2"]);
 }
+
+#[test]
+fn what_cannot_be_read_is_not_gone() {
+    if nix::unistd::geteuid().is_root() {
+        println!("NOT CHECKED: root may read everything");
+        return;
+    }
+    let mut place = place();
+    place.replica.make(&rel("d"), &Expect::Anything, &Entry::Dir, 0o755).unwrap();
+    place.put("d/f", Expect::Anything, "1").unwrap();
+    fs::set_permissions(place.path("d"), fs::Permissions::from_mode(0o600)).unwrap();
+    let found = place.replica.scan(&Rel::root());
+    fs::set_permissions(place.path("d"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(found.iter().any(|(path, entry)| *path == rel("d/f") && entry.is_opaque()), "{found:?}");
+}
