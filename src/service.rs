@@ -85,7 +85,7 @@ impl Surroundings {
 
     fn of_sync(&self, config: &config::Service) -> sync::Surroundings {
         let (state, tell) = (self.sync_state.clone(), self.tell.clone());
-        sync::Surroundings { state, quiet: self.quiet, grace: config.grace, tell }
+        sync::Surroundings { state, quiet: self.quiet, grace: config.grace, runs: true, tell }
     }
 }
 
@@ -123,6 +123,7 @@ impl Service {
             place: Place::new(surroundings.cache.clone(), config.name.as_str().to_owned()),
             stopped: false,
             cancelled: false,
+            waits_for_files: false,
             inputs: inputs.clone(),
             config,
             surroundings,
@@ -188,6 +189,8 @@ struct Actor {
     steps: BTreeSet<usize>,
     /// Whether the running build was cancelled.
     cancelled: bool,
+    /// Whether it is none, but a wait for files.
+    waits_for_files: bool,
 }
 
 impl Actor {
@@ -271,6 +274,7 @@ impl Actor {
                 self.ahead.forget();
                 self.patches.forget_recipe();
                 if config.sync != self.config.sync {
+                    self.end_wait();
                     // One at a time: both would bring the same files.
                     self.synced.take();
                     self.synced = Synced::start(&config, self.surroundings.of_sync(&config), &self.inputs);
@@ -308,6 +312,7 @@ impl Actor {
         // A build may succeed in the moment in which it is cancelled.
         let cancelled = std::mem::take(&mut self.cancelled);
         self.build = None;
+        self.waits_for_files = false;
         self.place.built(result.is_ok() && !cancelled);
         self.lean.built(result.is_ok() && !cancelled);
         result
@@ -327,8 +332,7 @@ impl Actor {
             Effect::CancelBuild => {
                 self.cancelled = true;
                 self.build.iter().for_each(Build::cancel);
-                let waits = self.synced.as_ref().filter(|synced| synced.is_build());
-                waits.into_iter().for_each(|synced| synced.cancel(&self.inputs));
+                self.end_wait();
             }
             Effect::Start(launch) => {
                 return Some(match self.start_process(launch) {
@@ -406,6 +410,13 @@ impl Actor {
         self.patches.started(pid);
         self.processes.insert(pid, process);
         Ok(pid)
+    }
+
+    /// Does not wait for files any longer, if that is what the build is.
+    fn end_wait(&mut self) {
+        if std::mem::take(&mut self.waits_for_files) {
+            self.synced.iter().for_each(|synced| synced.cancel(&self.inputs));
+        }
     }
 
     fn asked_of_sync(&self, ask: SyncAsk) {

@@ -6,6 +6,7 @@ mod after;
 mod agreed;
 mod connect;
 mod embedded;
+mod ending;
 mod far;
 mod link;
 mod program;
@@ -23,7 +24,6 @@ mod transport;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,10 +36,15 @@ use crate::record::Tell;
 use actor::Actor;
 pub use connect::feed;
 pub use embedded::helper;
+use ending::Ending;
 use session::Told;
 use status::Shared;
 pub use status::{Pair as PairStatus, Status};
 pub use transport::{ask, command};
+
+/// How long it may take to leave a target in good order, and how often it is looked whether that is done.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Between the words of two commands that `relay restart` runs.
 pub const SEPARATOR: &str = "--then--";
@@ -53,6 +58,8 @@ pub struct Surroundings {
     pub quiet: Duration,
     /// How long the program in the target may take to stop.
     pub grace: Duration,
+    /// Whether the target may be changed so that another program runs there.
+    pub runs: bool,
     /// Where facts go.
     pub tell: Tell,
 }
@@ -111,7 +118,7 @@ enum Heard {
 #[derive(Debug)]
 pub struct Sync {
     heard: Sender<Heard>,
-    ending: Arc<AtomicBool>,
+    ending: Arc<Ending>,
     status: Shared,
     thread: Option<JoinHandle<()>>,
 }
@@ -125,7 +132,7 @@ impl Sync {
         report: impl Fn(Report) + Send + 'static,
     ) -> Sync {
         let (sender, heard) = unbounded();
-        let (ending, status) = (Arc::new(AtomicBool::new(false)), Shared::default());
+        let (ending, status) = (Arc::new(Ending::default()), Shared::default());
         let transport = transport::to(&config.to);
         status.with(|status| {
             status.service = name.to_string();
@@ -197,11 +204,16 @@ impl Sync {
 
 impl Drop for Sync {
     fn drop(&mut self) {
-        self.ending.store(true, Ordering::Release);
+        self.ending.want();
         let _ = self.heard.send(Heard::End);
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
+        let Some(thread) = self.thread.take() else { return };
+        let until = Instant::now() + PATIENCE;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(LOOK);
         }
+        // It may be writing to somebody who does not read.
+        self.ending.force();
+        drop(thread.join());
     }
 }
 

@@ -21,6 +21,9 @@ use crate::log::{Log, View};
 use crate::record::{self, Level};
 use crate::sync::{Surroundings, Sync};
 
+/// Why it was not done to its end, if its user wants that.
+const INTERRUPTED: &str = "interrupted";
+
 /// Syncs all services of `config` that are to be, for as long as `timeout`.
 ///
 /// # Errors
@@ -59,6 +62,7 @@ pub fn once(
             state: cache::sync_state(&config.root),
             quiet: config.quiet,
             grace: service.grace,
+            runs: false,
             tell: tell.clone(),
         };
         let sync = Sync::start(&service.name, sync, surroundings, |_| {});
@@ -66,7 +70,7 @@ pub fn once(
         sync.settle(move |result| drop(sender.send(result)));
         let result = select! {
             recv(settled) -> result => result.unwrap_or_else(|_| Err("the sync has ended".to_owned())),
-            recv(interrupted) -> _ => Err("interrupted".to_owned()),
+            recv(interrupted) -> _ => Err(INTERRUPTED.to_owned()),
             recv(at(deadline)) -> _ => Err("it takes too long".to_owned()),
         };
         let trouble =
@@ -75,6 +79,9 @@ pub fn once(
             tell.notice(Some(&service.name), Level::Error, format!("not synced: {why}"));
         }
         failed |= trouble || result.is_err();
+        if result.as_ref().is_err_and(|why| why == INTERRUPTED) {
+            break;
+        }
     }
     tell.end();
     let _ = log.ended().recv_timeout(Duration::from_secs(2));

@@ -184,6 +184,13 @@ impl Config {
                 service.sync = None;
             }
             let Some(sync) = &service.sync else { continue };
+            let from_here = |pair: &&Pair| matches!(pair.mode, Mode::OneWay | Mode::OneWayReplica);
+            if let Some(pair) = sync.pairs.iter().filter(from_here).find(|pair| !pair.source.exists()) {
+                let (source, name) = (&pair.source_as_written, &service.name);
+                return Err(format!(
+                    "the source `{source}` of `{name}` does not exist; correct it or create it"
+                ));
+            }
             // What runs is in the target; here is only what leads there.
             service.args = Vec::new();
             service.pty = false;

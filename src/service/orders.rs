@@ -13,7 +13,9 @@ impl Actor {
         self.place.next_build();
         self.cancelled = false;
         if let Some(synced) = self.synced.as_ref().filter(|synced| synced.is_build()) {
-            return synced.wait(&self.inputs);
+            synced.wait(&self.inputs);
+            self.waits_for_files = true;
+            return;
         }
         let (out, temp) = self.place.build_paths();
         let lean = self.lean.begin_build();

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, never, select};
+use hotwatch_helper::entry::Rel;
 use hotwatch_helper::filter::Filter;
 use hotwatch_helper::replica::{Options, Replica};
 use hotwatch_helper::tree::Tree;
 use hotwatch_helper::watching::{self, Watching};
 
 use super::connect::leave;
-use super::link::{Link, Pending, comes_back, flow};
+use super::ending::Ending;
+use super::link::{Link, Pending, comes_back, flow, left_out};
 use super::reach::RETRY;
 use super::reconcile::Flow;
 use super::session::{Lost, Told};
@@ -64,7 +65,7 @@ pub(super) struct Actor {
     pub(super) surroundings: Surroundings,
     pub(super) report: Box<dyn Fn(Report) + Send>,
     pub(super) sender: Sender<Heard>,
-    pub(super) ending: Arc<AtomicBool>,
+    pub(super) ending: Arc<Ending>,
     pub(super) status: Shared,
     pub(super) pairs: Vec<Pair>,
     pub(super) links: Vec<Link>,
@@ -121,7 +122,7 @@ impl Actor {
     }
 
     /// The same with what others see of it, and how they end it.
-    pub(super) fn sharing(mut self, ending: &Arc<AtomicBool>, status: &Shared) -> Actor {
+    pub(super) fn sharing(mut self, ending: &Arc<Ending>, status: &Shared) -> Actor {
         (self.ending, self.status) = (Arc::clone(ending), status.clone());
         self
     }
@@ -129,7 +130,7 @@ impl Actor {
     /// Syncs until it is to end; then the target is as if nobody had been there.
     pub(super) fn run(mut self, heard: &Receiver<Heard>) {
         self.watch_all();
-        while !self.ending.load(Ordering::Acquire) {
+        while !self.ending.is_wanted() {
             self.connect_if_due();
             self.try_again_if_due();
             self.rounds(None);
@@ -194,8 +195,9 @@ impl Actor {
     fn near_told(&mut self, number: usize, told: watching::Told) {
         match told {
             watching::Told::Changed(since, paths) => {
-                let rules = paths.iter().any(|path| path.name() == ".gitignore");
-                if rules && !self.pairs[number].config.rules.ignored {
+                let source = &self.pairs[number].config.source;
+                let may_hold_rules = |path: &Rel| path.name() == ".gitignore" || path.below(source).is_dir();
+                if paths.iter().any(may_hold_rules) {
                     self.reread(number);
                 }
                 for link in &mut self.links {
@@ -204,6 +206,7 @@ impl Actor {
                 self.rounds(Some(since));
             }
             watching::Told::Everything => {
+                self.reread(number);
                 self.links.iter_mut().for_each(|link| link.halves[number].pending = Pending::Everything);
             }
             watching::Told::Warning(message) => self.notice(Level::Warning, message),
@@ -225,12 +228,8 @@ impl Actor {
         let mut lost = Vec::new();
         for (at, link) in self.links.iter_mut().enumerate() {
             let half = &mut link.halves[number];
-            let left_out = |tree: &Tree| {
-                let out = tree.iter().filter(|(path, entry)| filter.leaves_out_at(path, entry.is_dir()));
-                out.map(|(path, _)| (path.clone(), None)).collect::<Vec<_>>()
-            };
-            let gone = left_out(half.agreed.tree());
-            left_out(&half.theirs).into_iter().for_each(|(path, _)| half.theirs.set(path, None));
+            let gone = left_out(half.agreed.tree(), &filter);
+            left_out(&half.theirs, &filter).into_iter().for_each(|(path, _)| half.theirs.set(path, None));
             if let Err(error) = half.agreed.agree(gone) {
                 lost.push((at, Lost(error.to_string())));
             }

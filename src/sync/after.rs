@@ -1,5 +1,6 @@
 //! What runs in the target after a round: the user's own command, with its output as lines of the service.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::actor::Actor;
@@ -22,14 +23,7 @@ impl Actor {
             lines.take(stderr, piece, |line| tell.line(&name, stream, line, false));
         };
         let longest = self.config.post_sync_timeout;
-        let pair = self
-            .pairs
-            .first()
-            .map(|pair| (pair.config.source.is_file(), root(&self.config.to, &pair.config)));
-        let dir = match pair {
-            Some((false, root)) => root,
-            _ => "/".into(),
-        };
+        let dir = self.directory();
         let (words, link) = (&self.config.post_sync, &mut self.links[at]);
         let begun = Instant::now();
         let failure = match &mut link.far {
@@ -56,6 +50,12 @@ impl Actor {
         })
     }
 
+    /// Where things run in the target: where the first pair goes to, if that is a directory.
+    pub(super) fn directory(&self) -> PathBuf {
+        let first = self.pairs.first().filter(|pair| !pair.config.source.is_file());
+        first.map_or_else(|| PathBuf::from("/"), |pair| root(&self.config.to, &pair.config))
+    }
+
     /// Whether it has not run yet, or not to a good end, since something has come; also in an earlier life.
     pub(super) fn is_post_sync_due(&self) -> bool {
         !self.config.post_sync.is_empty() && self.post_sync_mark().exists()
@@ -69,7 +69,7 @@ impl Actor {
         drop(noted);
     }
 
-    fn post_sync_mark(&self) -> std::path::PathBuf {
+    fn post_sync_mark(&self) -> PathBuf {
         self.surroundings.state.join(format!("{}.post-sync", self.name))
     }
 }

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hotwatch_helper::entry::Content;
 use hotwatch_platform::process::{Exit, Signal, spawn};
 
 use super::embedded;
-use super::far::{Archive, Far};
+use super::ending::Ending;
+use super::far::{Archive, Far, Root};
+use super::link::wire;
 use super::session::{Lost, Session, Told};
 use super::transport::{Instance, Transport, User, ask, command, complaint, read};
-use crate::config::Sync;
+use crate::config::{self, Sync};
 
 /// How long the helper may take on its way.
 const PUSHED: Duration = Duration::from_secs(120);
@@ -49,22 +50,30 @@ pub fn connect(
     transport: &Arc<dyn Transport>,
     instance: &Instance,
     place: &Place<'_>,
-    ending: &Arc<AtomicBool>,
+    ending: &Arc<Ending>,
     tell: impl Fn(Told) + Send + Clone + 'static,
 ) -> Result<Reached, String> {
     if transport.is_here() {
         let session = Session::here(ending, tell).map_err(|Lost(why)| why)?;
+        session.accept();
         return Ok(Reached { far: Far::Helper(session), helper: None, words: "on this machine".to_owned() });
     }
     match with_helper(transport, instance, place, ending, tell) {
         Ok((session, helper)) => {
+            session.accept();
             let words = format!("with the helper at `{helper}`");
             Ok(Reached { far: Far::Helper(session), helper: Some(helper), words })
         }
         Err(why) => {
-            let roots = place.sync.pairs.iter().map(|pair| pair.target.clone()).enumerate();
-            let roots: BTreeMap<u32, String> =
-                roots.map(|(number, root)| (u32::try_from(number).unwrap_or(u32::MAX), root)).collect();
+            let root = |pair: &config::Pair| match pair.target.rsplit_once('/') {
+                Some((dir, name)) if pair.source.is_file() => {
+                    let dir = if dir.is_empty() { "/" } else { dir };
+                    Root { dir: dir.to_owned(), name: Some(name.to_owned()) }
+                }
+                _ => Root { dir: pair.target.clone(), name: None },
+            };
+            let roots = place.sync.pairs.iter().map(root).enumerate();
+            let roots: BTreeMap<u32, Root> = roots.map(|(number, root)| (wire(number), root)).collect();
             let far = Far::Archive(Archive::new(Arc::clone(transport), instance.clone(), roots));
             let words = format!(
                 "by archives, which add and overwrite only, since {why}; nothing comes back from there, and what \
@@ -79,7 +88,7 @@ fn with_helper(
     transport: &Arc<dyn Transport>,
     instance: &Instance,
     place: &Place<'_>,
-    ending: &Arc<AtomicBool>,
+    ending: &Arc<Ending>,
     tell: impl Fn(Told) + Send + Clone + 'static,
 ) -> Result<(Session, String), String> {
     // Mostly it is the same machine, and to ask takes time.
@@ -96,7 +105,7 @@ fn with_helper_for(
     transport: &Arc<dyn Transport>,
     instance: &Instance,
     place: &Place<'_>,
-    ending: &Arc<AtomicBool>,
+    ending: &Arc<Ending>,
     tell: &(impl Fn(Told) + Send + Clone + 'static),
 ) -> Result<(Session, String), String> {
     let program = embedded::helper(machine)?;
@@ -108,6 +117,9 @@ fn with_helper_for(
             let session = Session::start(&words, ending, tell.clone())?;
             match session.program == Some(Content::of(program)) {
                 true => Ok(session),
+                false if session.program.is_none() => {
+                    Err(Lost("it cannot tell what program it is; is `/proc` there?".to_owned()))
+                }
                 false => Err(Lost("what is there is another program than was pushed".to_owned())),
             }
         };
@@ -196,7 +208,7 @@ pub fn feed(words: &[String], input: &[u8]) -> Result<(), String> {
     }
     let exit = started.group.wait_leader().map_err(cannot_run)?;
     drop(started.group.reap());
-    let said = complains.join().unwrap_or_default();
+    let said = complains.said();
     match (exit, written) {
         (Exit::Code(0), Ok(())) => Ok(()),
         (exit, _) => Err(complaint(&said).unwrap_or_else(|| format!("`{program}` fails with {exit}"))),

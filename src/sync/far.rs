@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{self, PipeWriter, Read, pipe};
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hotwatch_helper::entry::{Entry, Rel};
@@ -16,7 +16,7 @@ use hotwatch_helper::wire::Request;
 use hotwatch_platform::process::{Exit, Group, Signal, spawn};
 
 use super::session::{Lost, Session};
-use super::transport::{Instance, Transport, User, ask, command, complaint, read};
+use super::transport::{Instance, Reading, Transport, User, ask, command, complaint, read};
 
 /// How long it may take to unpack what has been sent.
 const UNPACKED: Duration = Duration::from_secs(120);
@@ -52,15 +52,15 @@ impl Far {
         }
     }
 
-    /// Removes what stands at `path`.
+    /// Removes what stands at `path`, which is a directory or not.
     ///
     /// # Errors
     /// As for [`Far::put`].
-    pub fn remove(&mut self, pair: u32, path: &Rel, expect: Expect) -> Result<(), Lost> {
+    pub fn remove(&mut self, pair: u32, path: &Rel, expect: Expect, is_dir: bool) -> Result<(), Lost> {
         match self {
             Far::Helper(session) => session.step(&Request::Remove { pair, path: path.clone(), expect }),
             Far::Archive(archive) => {
-                archive.removes.push((pair, path.clone()));
+                archive.removes.push((pair, path.clone(), is_dir));
                 Ok(())
             }
         }
@@ -78,15 +78,35 @@ impl Far {
     }
 }
 
+/// Where a pair goes to.
+#[derive(Debug, Clone)]
+pub struct Root {
+    /// The directory.
+    pub dir: String,
+    /// What the one file in it is called that is all of the pair, if it is one.
+    pub name: Option<String>,
+}
+
+impl Root {
+    /// Where `path` lies in the directory.
+    fn place(&self, path: &Rel) -> PathBuf {
+        match &self.name {
+            Some(name) => PathBuf::from(name),
+            None => path.as_path().to_owned(),
+        }
+    }
+}
+
 /// What is reached by archives alone.
 #[derive(Debug)]
 pub struct Archive {
     transport: Arc<dyn Transport>,
     instance: Instance,
     /// Those of the pairs, by their numbers.
-    roots: BTreeMap<u32, String>,
+    roots: BTreeMap<u32, Root>,
     unpacking: Option<Unpacking>,
-    removes: Vec<(u32, Rel)>,
+    /// Of this tree, and whether it is a directory.
+    removes: Vec<(u32, Rel, bool)>,
     refusals: Vec<(Rel, Refusal)>,
 }
 
@@ -96,7 +116,7 @@ struct Unpacking {
     builder: tar::Builder<PipeWriter>,
     paths: Vec<Rel>,
     group: Group,
-    complains: JoinHandle<String>,
+    complains: Reading,
 }
 
 impl std::fmt::Debug for Unpacking {
@@ -107,9 +127,10 @@ impl std::fmt::Debug for Unpacking {
 
 impl Archive {
     /// Reaches `instance` by `transport`; `roots` are those of the pairs, by their numbers.
-    pub fn new(transport: Arc<dyn Transport>, instance: Instance, roots: BTreeMap<u32, String>) -> Archive {
+    pub fn new(transport: Arc<dyn Transport>, instance: Instance, roots: BTreeMap<u32, Root>) -> Archive {
         for root in roots.values() {
-            let words = ["mkdir", "-p", "--", root].map(str::to_owned);
+            let dir = root.dir.clone();
+            let words = ["mkdir", "-p", "--", &dir].map(str::to_owned);
             // What is not there, and cannot be made, is told when something goes there.
             drop(ask(&transport.exec(&instance, &words, User::Own)));
         }
@@ -118,8 +139,8 @@ impl Archive {
     }
 
     /// Calls the tree below `root` by the number `pair` from now on.
-    pub fn open(&mut self, pair: u32, root: String) {
-        self.roots.insert(pair, root);
+    pub fn open(&mut self, pair: u32, dir: String) {
+        self.roots.insert(pair, Root { dir, name: None });
     }
 
     /// Runs `words` there for as long as `longest`; what they write goes to `tell`, with whether to standard error.
@@ -151,6 +172,7 @@ impl Archive {
         if path.is_root() && entry.is_dir() {
             return;
         }
+        let place = self.roots.get(&pair).map_or_else(PathBuf::new, |root| root.place(path));
         let done = self.unpacking(pair).and_then(|unpacking| {
             unpacking.paths.push(path.clone());
             let mut header = tar::Header::new_gnu();
@@ -159,17 +181,17 @@ impl Archive {
             match entry {
                 Entry::Dir => {
                     header.set_entry_type(tar::EntryType::Directory);
-                    unpacking.builder.append_data(&mut header, path.as_path(), io::empty())
+                    unpacking.builder.append_data(&mut header, &place, io::empty())
                 }
                 Entry::Link(to) => {
                     header.set_entry_type(tar::EntryType::Symlink);
-                    unpacking.builder.append_link(&mut header, path.as_path(), OsStr::from_bytes(to))
+                    unpacking.builder.append_link(&mut header, &place, OsStr::from_bytes(to))
                 }
                 Entry::File { size, .. } => {
                     header.set_size(*size);
                     // An archive says how long a file is before it comes.
                     let content = from.take(*size).chain(io::repeat(b'\n')).take(*size);
-                    let appended = unpacking.builder.append_data(&mut header, path.as_path(), content);
+                    let appended = unpacking.builder.append_data(&mut header, &place, content);
                     sent(*size);
                     appended
                 }
@@ -184,7 +206,7 @@ impl Archive {
     /// The archive that goes to `pair` now.
     fn unpacking(&mut self, pair: u32) -> io::Result<&mut Unpacking> {
         if self.unpacking.is_none() {
-            let root = self.roots.get(&pair).map_or("/", String::as_str);
+            let root = self.roots.get(&pair).map_or("/", |root| root.dir.as_str());
             let tar = ["tar", "-xf", "-", "-C", root].map(str::to_owned);
             let words = self.transport.unpack(&self.instance, root);
             let words = words.unwrap_or_else(|| self.transport.exec(&self.instance, &tar, User::Own));
@@ -208,28 +230,39 @@ impl Archive {
         }
         let exit = group.wait_leader();
         drop(group.reap());
-        let said = complains.join().unwrap_or_default();
+        let said = complains.said();
         if !matches!(exit, Ok(Exit::Code(0))) {
             let reason = complaint(&said).unwrap_or_else(|| "it was not unpacked".to_owned());
             self.refusals.extend(paths.into_iter().map(|path| (path, Refusal::Failed(reason.clone()))));
         }
     }
 
+    /// Runs `words` there with these paths behind them, if there are any.
+    fn run_on(&self, words: &[&str], paths: &[(u32, Rel, bool)]) -> Result<(), String> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let place = |(pair, path, _): &(u32, Rel, bool)| {
+            let place = |root: &Root| Path::new(&root.dir).join(root.place(path)).display().to_string();
+            self.roots.get(pair).map_or_else(String::new, place)
+        };
+        let words: Vec<String> =
+            words.iter().map(|&word| word.to_owned()).chain(paths.iter().map(place)).collect();
+        ask(&self.transport.exec(&self.instance, &words, User::Own)).map(|_| ())
+    }
+
     fn settle(&mut self) -> Vec<(Rel, Refusal)> {
         self.unpacked();
-        let removes = std::mem::take(&mut self.removes);
-        if !removes.is_empty() {
-            let place = |(pair, path): &(u32, Rel)| {
-                let root = self.roots.get(pair).map_or("", String::as_str);
-                path.below(root.as_ref()).display().to_string()
-            };
-            let mut words = ["rm", "-rf", "--"].map(str::to_owned).to_vec();
-            words.extend(removes.iter().map(place));
-            if let Err(reason) = ask(&self.transport.exec(&self.instance, &words, User::Own)) {
-                let reason = format!("it stays there, since `rm` cannot be run there: {reason}");
-                let refused = |(_, path): (u32, Rel)| (path, Refusal::Failed(reason.clone()));
-                self.refusals.extend(removes.into_iter().map(refused));
-            }
+        let (dirs, files): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.removes).into_iter().partition(|(_, _, is_dir)| *is_dir);
+        if let Err(reason) = self.run_on(&["rm", "-f", "--"], &files) {
+            let reason = format!("it stays there, since `rm` cannot be run there: {reason}");
+            let refused = |(_, path, _): (u32, Rel, bool)| (path, Refusal::Failed(reason.clone()));
+            self.refusals.extend(files.into_iter().map(refused));
+        }
+        for dir in dirs {
+            // One that holds something of the target's own stays.
+            drop(self.run_on(&["rmdir", "--"], &[dir]));
         }
         std::mem::take(&mut self.refusals)
     }

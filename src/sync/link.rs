@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hotwatch_helper::entry::{Entry, Rel};
+use hotwatch_helper::filter::Filter;
 use hotwatch_helper::tree::Tree;
 
 use super::agreed::Agreed;
@@ -173,6 +174,12 @@ impl Link {
         found.into_iter().for_each(|(path, entry)| half.theirs.set(path, Some(entry)));
         Ok(())
     }
+}
+
+/// The paths of `tree` that do not take part, as what is to be agreed on.
+pub fn left_out(tree: &Tree, filter: &Filter) -> Vec<(Rel, Option<Entry>)> {
+    let out = tree.iter().filter(|(path, entry)| filter.leaves_out_at(path, entry.is_dir()));
+    out.map(|(path, _)| (path.clone(), None)).collect()
 }
 
 /// Whether `path` is one of `scope`, or below one.

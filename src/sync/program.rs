@@ -15,7 +15,13 @@ impl Actor {
             _ => (self.config.run.as_slice(), [].as_slice()),
         };
         let args = if self.config.run_args.is_empty() { args } else { &self.config.run_args };
-        [command, args].concat()
+        let mut words = [command, args].concat();
+        if let (config::Target::Dir(dir), Some(binary)) = (&self.config.to, &self.config.binary)
+            && let Some(program) = words.first_mut().filter(|program| *program == binary)
+        {
+            *program = dir.join(binary.trim_start_matches('/')).display().to_string();
+        }
+        words
     }
 
     /// What runs the program in the target, or shows what runs there.
@@ -42,7 +48,7 @@ impl Actor {
                     .clone()
                     .ok_or_else(|| format!("nobody is there to run it: {}", link.words))?;
                 let grace = self.surroundings.grace.as_millis().to_string();
-                let mut words = vec![helper, "run".to_owned(), grace, "/".to_owned()];
+                let mut words = vec![helper, "run".to_owned(), grace, self.directory().display().to_string()];
                 words.extend(self.program());
                 relay("run", self.transport.exec(&link.instance, &words, User::Own))
             }

@@ -1,14 +1,14 @@
 //! The way to the target: found, lost, looked for again; and what the target has to be changed to before.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hotwatch_helper::entry::Rel;
 
-use super::actor::Actor;
+use super::actor::{Actor, Pair};
 use super::agreed::Agreed;
 use super::connect::{self, Place, connect};
-use super::link::{Half, Link, Pending};
+use super::far::Far;
+use super::link::{Half, Link, Pending, left_out};
 use super::session::Lost;
 use super::takeover::Takeover;
 use super::transport::Instance;
@@ -49,7 +49,9 @@ impl Actor {
             }
         }
         (self.pause, self.told_lost) = (RETRY.0, None);
-        let many = matches!(self.config.to, config::Target::Kubectl(_));
+        // Nobody tells of other pods, nor that one is gone to which no connection is open.
+        let closed = self.links.iter().any(|link| matches!(link.far, Far::Archive(_)));
+        let many = closed || matches!(self.config.to, config::Target::Kubectl(_));
         self.retry = many.then(|| Instant::now() + OTHERS);
         let words = self.links.first().map(|link| link.words.clone());
         self.status.with(|status| (status.reached, status.lost) = (words, None));
@@ -67,7 +69,7 @@ impl Actor {
 
     /// Changes the target as it has to be while it is synced, once.
     pub(super) fn take_over(&mut self) -> Result<(), String> {
-        if self.takeover.is_none() {
+        if self.takeover.is_none() && self.surroundings.runs {
             let file = self.surroundings.state.join(format!("{}.before", self.name));
             self.takeover = Takeover::begin(&self.config, self.surroundings.grace, file)?;
         }
@@ -78,7 +80,7 @@ impl Actor {
         self.opened += 1;
         let (number, sender) = (self.opened, self.sender.clone());
         let tell = move |told| drop(sender.send(Heard::Far(number, told)));
-        let halves: Vec<Half> = self.pairs.iter().map(|pair| self.half(&pair.config, &instance)).collect();
+        let halves: Vec<Half> = self.pairs.iter().map(|pair| self.half(pair, &instance)).collect();
         let known = halves.iter().any(|half| !half.agreed.tree().is_bare());
         let place = Place { sync: &self.config, name: self.name.as_str(), known };
         let (pairs, transport, ending) = (&mut self.pairs, &self.transport, &self.ending);
@@ -105,11 +107,14 @@ impl Actor {
     }
 
     /// The other half of `pair` at `instance`, of which nothing is known but what was agreed on.
-    pub(super) fn half(&self, pair: &config::Pair, instance: &Instance) -> Half {
+    pub(super) fn half(&self, pair: &Pair, instance: &Instance) -> Half {
+        let (near, pair) = (&pair.near, &pair.config);
         let about = format!("{:?} {} {} {:?}", pair.source, instance.name, pair.target, pair.mode);
         let id = xxhash_rust::xxh3::xxh3_64(about.as_bytes());
         let path = self.surroundings.state.join(format!("{}-{id:016x}.agreed", self.name));
-        let agreed = Agreed::load(path, &instance.place);
+        let mut agreed = Agreed::load(path, &instance.place);
+        // What does not take part any more stays where it is. Who cannot write that down finds it out again.
+        drop(agreed.agree(left_out(agreed.tree(), near.filter())));
         let (theirs, trouble) = Default::default();
         Half { theirs, agreed, pending: Pending::Everything, trouble, accepted: false, halted: None }
     }
@@ -131,14 +136,14 @@ impl Actor {
     /// The link at `at` is no more; it is looked for again.
     pub(super) fn lose(&mut self, at: usize, Lost(why): Lost) {
         drop(self.links.remove(at));
-        if self.ending.load(Ordering::Acquire) {
+        if self.ending.is_wanted() {
             return;
         }
         self.status.with(|status| (status.reached, status.lost) = (None, Some(why.clone())));
         if !self.is_restarting() {
             self.notice(Level::Warning, format!("{} is lost: {why}", self.transport.describe()));
         }
-        (self.retry, self.pause) = (Some(Instant::now()), RETRY.0);
+        (self.retry, self.pause) = (Some(Instant::now() + RETRY.0), RETRY.0);
     }
 
     /// Whether the target is on its way back.

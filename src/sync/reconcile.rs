@@ -211,6 +211,10 @@ fn two_way(trees: Trees<'_>, paths: &[&Rel], resolved: bool) -> BTreeMap<Rel, De
                 }
             }
         }
+        // Beside the one file that is synced there is nothing that takes part.
+        if decision.aside && path.is_root() {
+            (decision.aside, decision.keep) = (false, true);
+        }
         if decision.entry.is_some() {
             needed.extend(path.parent());
         }

@@ -13,6 +13,7 @@ use hotwatch_helper::tree::Tree;
 use hotwatch_helper::wire::Request;
 
 use super::agreed::{Agreed, Conflict, Copy};
+use super::ending::Ending;
 use super::far::Far;
 use super::reconcile::{Plan, Side, Step};
 use super::session::{Lost, Session};
@@ -35,6 +36,8 @@ pub struct Sides<'a> {
     pub theirs: &'a mut Tree,
     /// What they have agreed on.
     pub agreed: &'a mut Agreed,
+    /// Whether somebody wants to end.
+    pub ending: &'a Ending,
     /// Where what loses a conflict is kept, and what is put behind its name.
     pub keep: &'a Path,
     /// What is put behind the name of what loses a conflict.
@@ -101,6 +104,9 @@ impl Sides<'_> {
             if refused.iter().any(|(_, path, _)| path == step.path()) {
                 continue;
             }
+            if self.ending.is_wanted() {
+                return Err(Lost("hotwatch ends".to_owned()));
+            }
             match step {
                 Step::Aside { path, entry } => {
                     let copy = path.with_suffix(self.suffix);
@@ -120,7 +126,10 @@ impl Sides<'_> {
                             let removed = self.near.remove(&path, &expect);
                             refused.extend(removed.err().map(|refusal| (side, path.clone(), refusal)));
                         }
-                        Side::Theirs => self.far.remove(self.number, &path, expect)?,
+                        Side::Theirs => {
+                            let is_dir = self.theirs.get(&path).is_some_and(Entry::is_dir);
+                            self.far.remove(self.number, &path, expect, is_dir)?;
+                        }
                     }
                     taken.push(Taken { side, path, entry: None });
                 }

@@ -127,7 +127,9 @@ impl Actor {
             for (side, path, refusal) in done.trouble {
                 match refusal {
                     // It is the target's own then, or what takes no part.
-                    Refusal::NotEmpty if !comes_back(flow) => self.let_go(at, number, &path)?,
+                    Refusal::NotEmpty if self.is_let_go(number, flow, &path) => {
+                        self.let_go(at, number, &path)?;
+                    }
                     refusal => {
                         let words = self.refused(at, number, side, &path, &refusal);
                         trouble.extend(words.map(|words| (path, words)));
@@ -135,6 +137,10 @@ impl Actor {
                 }
             }
             (scope, look) = (done.again, true);
+            if !comes_back(flow) {
+                // It will not be empty the next time either.
+                scope.retain(|path| !trouble.contains_key(path));
+            }
             if scope.is_empty() {
                 break;
             }
@@ -142,7 +148,9 @@ impl Actor {
                 // Somebody writes all the time. The rest is for the next event, or for a while later.
                 self.again = Some(Instant::now() + TROUBLE);
                 let changes = |path: &Rel| (path.clone(), format!("`{path}` changes while it is synced"));
-                trouble.extend(scope.iter().map(changes));
+                for (path, words) in scope.iter().map(changes) {
+                    trouble.entry(path).or_insert(words);
+                }
                 break;
             }
         }
@@ -242,10 +250,16 @@ impl Actor {
             far: &mut link.far,
             theirs: &mut half.theirs,
             agreed: &mut half.agreed,
+            ending: &self.ending,
             keep: &keep,
             suffix: &suffix,
         };
         sides.carry_out(plan, &mut progress)
+    }
+
+    /// Whether a directory that cannot be removed there stays, as the target's own.
+    fn is_let_go(&self, number: usize, flow: Flow, path: &Rel) -> bool {
+        !comes_back(flow) && self.pairs[number].ours.get(path).is_none()
     }
 
     /// What stands at `path` in the target is its own from now on.

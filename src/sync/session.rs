@@ -18,7 +18,8 @@ use hotwatch_helper::serve::serve;
 use hotwatch_helper::wire::{Answer, BUILD, PIECE, Request, receive, send};
 use hotwatch_platform::process::{Group, Signal, spawn};
 
-use super::transport::{command, complaint};
+use super::ending::Ending;
+use super::transport::{Reading, command, complaint, read};
 
 /// How long a helper may take to say who it is.
 const GREETING: Duration = Duration::from_secs(20);
@@ -60,7 +61,9 @@ pub struct Session {
     end: End,
     reader: Option<JoinHandle<()>>,
     /// Whether somebody wants to end.
-    ending: Arc<AtomicBool>,
+    ending: Arc<Ending>,
+    /// Whether what it tells by itself is of interest.
+    accepted: Arc<AtomicBool>,
     /// As whom the helper runs.
     pub uid: u32,
     /// What the file contains that it runs from.
@@ -71,7 +74,7 @@ pub struct Session {
 #[derive(Debug)]
 enum End {
     /// A process that leads there, and what it complains of.
-    Process(Group, Option<JoinHandle<String>>),
+    Process(Arc<Group>, Option<Reading>),
     /// A thread.
     Here(Option<JoinHandle<()>>),
 }
@@ -83,7 +86,7 @@ impl Session {
     /// It cannot be started, is another than this hotwatch's, or says nothing; in words.
     pub fn start(
         words: &[String],
-        ending: &Arc<AtomicBool>,
+        ending: &Arc<Ending>,
         tell: impl Fn(Told) + Send + 'static,
     ) -> Result<Session, Lost> {
         let program = words.first().map_or("", String::as_str);
@@ -94,18 +97,13 @@ impl Session {
             spawn(&mut command).map_err(|error| Lost(format!("cannot run `{program}`: {error}")))?;
         // Its own end of the pipe would keep the helper waiting.
         drop(command);
-        let stderr = started.stderr.take().map(|mut stderr| {
-            std::thread::spawn(move || {
-                let mut said = Vec::new();
-                drop(stderr.by_ref().take(64 * 1024).read_to_end(&mut said));
-                drop(io::copy(&mut stderr, &mut io::sink()));
-                String::from_utf8_lossy(&said).into_owned()
-            })
-        });
+        let stderr = Some(read(started.stderr.take()));
         let Some(from) = started.stdout.take() else {
             return Err(Lost(format!("`{program}` has no output")));
         };
-        let end = End::Process(started.group, stderr);
+        let group = Arc::new(started.group);
+        ending.ends_with(&group);
+        let end = End::Process(group, stderr);
         Session::greeted(from, to, end, ending, tell)
     }
 
@@ -113,7 +111,7 @@ impl Session {
     ///
     /// # Errors
     /// There are no more descriptors.
-    pub fn here(ending: &Arc<AtomicBool>, tell: impl Fn(Told) + Send + 'static) -> Result<Session, Lost> {
+    pub fn here(ending: &Arc<Ending>, tell: impl Fn(Told) + Send + 'static) -> Result<Session, Lost> {
         let (requests, to) = pipe()?;
         let (from, answers) = pipe()?;
         let thread = std::thread::spawn(move || drop(serve(requests, answers)));
@@ -124,15 +122,15 @@ impl Session {
         from: impl Read + Send + 'static,
         to: PipeWriter,
         end: End,
-        ending: &Arc<AtomicBool>,
+        ending: &Arc<Ending>,
         tell: impl Fn(Told) + Send + 'static,
     ) -> Result<Session, Lost> {
         let (sender, answers) = unbounded();
-        let known = Arc::new(AtomicBool::new(false));
-        let is_known = Arc::clone(&known);
-        // Who was never greeted is not missed.
+        let accepted = Arc::new(AtomicBool::new(false));
+        let is_accepted = Arc::clone(&accepted);
+        // Who was never accepted is not missed.
         let tell = move |told| {
-            if is_known.load(Ordering::Acquire) {
+            if is_accepted.load(Ordering::Acquire) {
                 tell(told);
             }
         };
@@ -143,6 +141,7 @@ impl Session {
             end,
             reader: Some(reader),
             ending: Arc::clone(ending),
+            accepted,
             uid: 0,
             program: None,
         };
@@ -151,13 +150,17 @@ impl Session {
         match session.answer(GREETING)? {
             (Answer::Hello { build, uid, program }, _) if build == BUILD => {
                 (session.uid, session.program) = (uid, program);
-                known.store(true, Ordering::Release);
                 Ok(session)
             }
             _ => Err(Lost(
                 "the helper there is that of another hotwatch; build both with `make helper`".to_owned(),
             )),
         }
+    }
+
+    /// From now on it is told what the helper tells by itself, and when it is gone.
+    pub fn accept(&self) {
+        self.accepted.store(true, Ordering::Release);
     }
 
     /// Calls the tree below `root` by the number `pair` from now on.
@@ -217,6 +220,9 @@ impl Session {
         self.send(&Request::Put { pair, path, expect, entry, mode, whole }, &piece[..count])?;
         sent(count as u64);
         while !whole {
+            if self.ending.is_wanted() {
+                return Err(Lost("hotwatch ends".to_owned()));
+            }
             piece.resize(PIECE, 0);
             count = fill(from, &mut piece);
             whole = count < piece.len();
@@ -309,7 +315,7 @@ impl Session {
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.lost(Lost("the connection was closed".to_owned())));
                 }
-                Err(RecvTimeoutError::Timeout) if self.ending.load(Ordering::Acquire) => {
+                Err(RecvTimeoutError::Timeout) if self.ending.is_wanted() => {
                     return Err(Lost("hotwatch ends".to_owned()));
                 }
                 Err(RecvTimeoutError::Timeout)
@@ -328,7 +334,7 @@ impl Session {
         self.to = None;
         let End::Process(group, stderr) = &mut self.end else { return why };
         drop(group.signal(Signal::SIGKILL));
-        let said = stderr.take().and_then(|stderr| stderr.join().ok()).unwrap_or_default();
+        let said = stderr.take().map(Reading::said).unwrap_or_default();
         complaint(&said).map_or(why, Lost)
     }
 }
@@ -338,7 +344,7 @@ impl Drop for Session {
         // The end of its input is the end of the helper.
         self.to = None;
         match &mut self.end {
-            End::Process(group, stderr) => {
+            End::Process(group, _) => {
                 if !group.wait_end(group.id(), Some(Duration::from_secs(1))) {
                     drop(group.signal(Signal::SIGTERM));
                     group.wait_end(group.id(), Some(Duration::from_millis(500)));
@@ -346,7 +352,6 @@ impl Drop for Session {
                 drop(group.signal(Signal::SIGKILL));
                 drop(group.wait_leader());
                 drop(group.reap());
-                drop(stderr.take().map(JoinHandle::join));
             }
             End::Here(thread) => drop(thread.take().map(JoinHandle::join)),
         }
@@ -400,7 +405,9 @@ mod tests {
 
     fn session() -> (Session, Receiver<Told>) {
         let (sender, told) = unbounded();
-        (Session::here(&Arc::default(), move |it| drop(sender.send(it))).unwrap(), told)
+        let session = Session::here(&Arc::default(), move |it| drop(sender.send(it))).unwrap();
+        session.accept();
+        (session, told)
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::transport::ask;
+use super::transport::{ask, ask_within};
 use crate::config::{Engine, Kubectl, Pods, Restart, Sync, Target};
 
 /// What is put behind the name of a container that makes way.
@@ -23,8 +23,11 @@ const WAITS: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep
 const TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How long a workload may take to have other pods.
-const ROLLOUT: &str = "--timeout=120s";
+/// How long a workload may take to have other pods; kubectl itself gives up a little earlier.
+const ROLLOUT: Duration = Duration::from_secs(130);
+
+/// How long a container may take to be made.
+const MADE: Duration = Duration::from_secs(120);
 
 /// What was changed.
 #[derive(Debug)]
@@ -37,8 +40,8 @@ pub struct Takeover {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Before {
-    /// This container has another name, and stands still.
-    Container { engine: String, name: String },
+    /// This container has another name, and stands still; in its place there is one with this id.
+    Container { engine: String, name: String, made: String },
     /// This container of a workload has another command.
     Workload {
         flags: Vec<String>,
@@ -57,32 +60,30 @@ impl Takeover {
     /// It cannot be changed, in words; it is as it was then.
     pub fn begin(sync: &Sync, grace: Duration, file: PathBuf) -> Result<Option<Takeover>, String> {
         let known = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Before>(&bytes).ok());
-        if let Some(before) = known.filter(Before::is_so) {
-            // A hotwatch that was killed has done it.
-            return Ok(Some(Takeover { file, before }));
-        }
-        let before = match (&sync.to, sync.restart) {
+        // By a hotwatch that was killed.
+        let known = known.map(|before| Takeover { file: file.clone(), before });
+        match (&sync.to, sync.restart) {
             (Target::Container { engine, name }, Restart::Recreate) if !sync.run_args.is_empty() => {
-                let recreation = recreation(*engine, name, &sync.run_args)?;
-                let takeover = note(
-                    file,
-                    Before::Container { engine: engine.command().to_owned(), name: name.clone() },
-                )?;
-                if let Err(why) = recreate(*engine, name, grace, &recreation) {
-                    takeover.end();
-                    return Err(why);
+                match known {
+                    Some(known) if known.before.is_of(*engine, name) => Ok(Some(known)),
+                    known => {
+                        put_back(known)?;
+                        recreate(*engine, name, grace, &sync.run_args, file).map(Some)
+                    }
                 }
-                return Ok(Some(takeover));
             }
-            (Target::Kubectl(kubectl), Restart::Override) => workload(kubectl)?,
-            _ => return Ok(None),
-        };
-        let takeover = note(file, before)?;
-        if let Err(why) = takeover.before.wait_in_place() {
-            takeover.end();
-            return Err(why);
+            (Target::Kubectl(kubectl), Restart::Override) => {
+                let now = workload(kubectl)?;
+                match known {
+                    Some(known) if now.waits() && known.before.is_same(&now) => Ok(Some(known)),
+                    known => {
+                        put_back(known.filter(|known| !known.before.is_same(&now)))?;
+                        overridden(now, sync.run.is_empty(), file).map(Some)
+                    }
+                }
+            }
+            _ => put_back(known).map(|()| None),
         }
-        Ok(Some(takeover))
     }
 
     /// The command that the target has by itself, and its arguments; where that is known.
@@ -103,6 +104,11 @@ impl Takeover {
     }
 }
 
+/// Puts back what a hotwatch that was killed has left changed, and nobody wants changed any more.
+fn put_back(known: Option<Takeover>) -> Result<(), String> {
+    known.and_then(Takeover::end).map_or(Ok(()), Err)
+}
+
 /// Writes down what it was like.
 fn note(file: PathBuf, before: Before) -> Result<Takeover, String> {
     let write = || {
@@ -113,32 +119,73 @@ fn note(file: PathBuf, before: Before) -> Result<Takeover, String> {
     Ok(Takeover { file, before })
 }
 
+/// Has a workload wait that is as `now`.
+fn overridden(now: Before, needs_command: bool, file: PathBuf) -> Result<Takeover, String> {
+    let Before::Workload { workload, command, container, .. } = &now else {
+        return Err("only a workload has a command".to_owned());
+    };
+    if now.waits() {
+        return Err(format!(
+            "`{workload}` waits already, and what it ran before is not known; apply it again"
+        ));
+    }
+    if needs_command && command.is_empty() {
+        return Err(format!("`{workload}` does not say what it runs, its image does; name it with `run`"));
+    }
+    let waits = json!({ "name": container, "command": WAITS, "args": [] });
+    let takeover = note(file, now)?;
+    if let Err(why) = takeover.before.patch(&waits) {
+        takeover.end();
+        return Err(why);
+    }
+    Ok(takeover)
+}
+
 impl Before {
-    /// Whether the target is still as it is while its service is synced.
-    fn is_so(&self) -> bool {
+    /// Whether this is about the container `name` of `engine`, and that is still the one that was made in its place.
+    fn is_of(&self, engine: Engine, name: &str) -> bool {
         match self {
-            Before::Container { engine, name } => {
-                ask(&words(&[engine, "container", "inspect", &format!("{name}{ASIDE}")])).is_ok()
+            Before::Container { engine: of, name: called, made } => {
+                of == engine.command() && called == name && id(of, name).as_ref() == Ok(made)
             }
-            // It waits as well if it is told so again.
-            Before::Workload { .. } => true,
+            Before::Workload { .. } => false,
         }
     }
 
-    fn wait_in_place(&self) -> Result<(), String> {
-        let Before::Workload { container, .. } = self else { return Ok(()) };
-        self.patch(&json!({ "name": container, "command": WAITS, "args": [] }))
+    /// Whether both are about the same container of the same workload.
+    fn is_same(&self, other: &Before) -> bool {
+        let key = |before: &Before| match before {
+            Before::Workload { flags, workload, container, .. } => {
+                Some((flags.clone(), workload.clone(), container.clone()))
+            }
+            Before::Container { .. } => None,
+        };
+        key(self).is_some() && key(self) == key(other)
+    }
+
+    /// Whether it waits in place of its program.
+    fn waits(&self) -> bool {
+        matches!(self, Before::Workload { command, .. } if *command == WAITS)
     }
 
     fn put_back(&self) -> Result<(), String> {
         match self {
-            Before::Container { engine, name } => {
+            Before::Container { engine, name, made } => {
                 let aside = format!("{name}{ASIDE}");
-                // Without the one aside there is nothing to put back.
-                ask(&words(&[engine, "container", "inspect", &aside]))?;
-                // Podman would wait for it to stop, for longer than its user does.
-                drop(ask(&words(&[engine, "kill", name])));
-                drop(ask(&words(&[engine, "rm", "-f", name])));
+                match id(engine, name) {
+                    Ok(other) if other != *made => {
+                        return Err(format!(
+                            "`{name}` is another container by now than the one that was made; it and `{aside}` are left \
+                             as they are"
+                        ));
+                    }
+                    Ok(_) => {
+                        // Podman would wait for it to stop, for longer than its user does.
+                        drop(ask(&words(&[engine, "kill", name])));
+                        drop(ask(&words(&[engine, "rm", "-f", name])));
+                    }
+                    Err(_) => {}
+                }
                 ask(&words(&[engine, "rename", &aside, name]))?;
                 let start = || ask(&words(&[engine, "start", name])).map(|_| ());
                 // It may not be known yet that it has stopped.
@@ -163,10 +210,10 @@ impl Before {
             let mut all = words(&["kubectl"]);
             all.extend(flags.iter().cloned());
             all.extend(words(rest));
-            ask(&all)
+            ask_within(&all, ROLLOUT)
         };
         kubectl(&["patch", workload, "--type=strategic", "--patch", &patch])?;
-        kubectl(&["rollout", "status", workload, ROLLOUT]).map(|_| ())
+        kubectl(&["rollout", "status", workload, "--timeout=120s"]).map(|_| ())
     }
 }
 
@@ -279,12 +326,33 @@ fn created_like(engine: Engine, name: &str, told: &Value, args: &[String]) -> Ve
     all
 }
 
-/// Has a container that is made by `made` take the place of the one called `name`, which stands aside.
-fn recreate(engine: Engine, name: &str, grace: Duration, made: &[String]) -> Result<(), String> {
-    let engine = engine.command();
-    ask(&words(&[engine, "stop", "-t", &grace.as_secs().max(1).to_string(), name]))?;
-    ask(&words(&[engine, "rename", name, &format!("{name}{ASIDE}")]))?;
-    ask(made).map(|_| ())
+/// The id of the container called `name`.
+fn id(engine: &str, name: &str) -> Result<String, String> {
+    ask(&words(&[engine, "container", "inspect", "--format", "{{.Id}}", name]))
+}
+
+/// Has a container like the one called `name`, but for the arguments of its program, take its place; it stands aside.
+fn recreate(
+    engine: Engine,
+    name: &str,
+    grace: Duration,
+    args: &[String],
+    file: PathBuf,
+) -> Result<Takeover, String> {
+    let made = recreation(engine, name, args)?;
+    let (engine, aside) = (engine.command(), format!("{name}{ASIDE}"));
+    let stop = words(&[engine, "stop", "-t", &grace.as_secs().max(1).to_string(), name]);
+    ask_within(&stop, grace + MADE)?;
+    ask(&words(&[engine, "rename", name, &aside]))?;
+    let noted = ask_within(&made, MADE).and_then(|_| id(engine, name)).and_then(|made| {
+        let (engine, name) = (engine.to_owned(), name.to_owned());
+        note(file, Before::Container { engine, name, made })
+    });
+    noted.inspect_err(|_| {
+        drop(ask(&words(&[engine, "rm", "-f", name])));
+        drop(ask(&words(&[engine, "rename", &aside, name])));
+        drop(ask(&words(&[engine, "start", name])));
+    })
 }
 
 #[cfg(test)]

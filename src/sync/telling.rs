@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Instant, SystemTime};
 
 use hotwatch_helper::entry::Rel;
+use hotwatch_helper::filter::CONFLICT;
 use hotwatch_helper::replica::Refusal;
 
 use super::actor::Actor;
@@ -176,7 +177,7 @@ pub(super) fn suffix(host: &str, at: SystemTime) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let host: String = host.rsplit('/').next().unwrap_or(host).chars().map(plain).collect();
     let time = humantime::format_rfc3339_millis(at).to_string().replace([':', '-'], "");
-    format!(".conflict-{host}-{time}")
+    format!("{CONFLICT}{host}-{time}")
 }
 
 /// A size as people read it.

@@ -7,16 +7,19 @@ mod ssh;
 
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, bounded};
 use hotwatch_platform::process::{Exit, Signal, spawn};
 
 use crate::config::Target;
 
+/// How long the last words of a tool may take that has ended.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
 /// How long a tool may take for an answer.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// A way into a target.
 pub trait Transport: Send + Sync + std::fmt::Debug {
@@ -144,6 +147,14 @@ pub fn command(words: &[String]) -> Command {
 /// # Errors
 /// They fail, or do not answer; what the tool said.
 pub fn ask(words: &[String]) -> Result<String, String> {
+    ask_within(words, ANSWER)
+}
+
+/// The same within another time.
+///
+/// # Errors
+/// As for [`ask`].
+pub fn ask_within(words: &[String], longest: Duration) -> Result<String, String> {
     let program = words.first().map_or("", String::as_str);
     let cannot_run = |error| format!("cannot run `{program}`: {error}");
     let mut command = command(words);
@@ -151,15 +162,15 @@ pub fn ask(words: &[String]) -> Result<String, String> {
     let started = spawn(&mut command).map_err(cannot_run)?;
     let group = started.group;
     let (stdout, stderr) = (read(started.stdout), read(started.stderr));
-    let in_time = group.wait_end(group.id(), Some(ANSWER));
+    let in_time = group.wait_end(group.id(), Some(longest));
     // What it leaves behind may hold its output.
     drop(group.signal(Signal::SIGKILL));
     let exit = group.wait_leader().map_err(cannot_run)?;
     drop(group.reap());
-    let [stdout, stderr] = [stdout, stderr].map(|read| read.join().unwrap_or_default());
+    let [stdout, stderr] = [stdout, stderr].map(Reading::said);
     match exit {
         _ if !in_time => {
-            Err(format!("`{program}` does not answer; it was ended after {} s", ANSWER.as_secs()))
+            Err(format!("`{program}` does not answer; it was ended after {} s", longest.as_secs()))
         }
         Exit::Code(0) => Ok(stdout.trim().to_owned()),
         exit => Err(complaint(&stderr).unwrap_or_else(|| format!("`{program}` fails with {exit}"))),
@@ -175,13 +186,38 @@ pub fn complaint(stderr: &str) -> Option<String> {
     Some(line.to_owned())
 }
 
-/// Reads `stream` to its end, on a thread of its own.
-pub fn read(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+/// Reads `stream` on a thread of its own.
+pub fn read(stream: Option<impl Read + Send + 'static>) -> Reading {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let (ends, ended) = bounded::<()>(0);
+    let so_far = Arc::clone(&said);
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stream.into_iter().for_each(|mut stream| drop(stream.read_to_end(&mut bytes)));
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        let mut piece = [0; 8192];
+        if let Some(mut stream) = stream {
+            while let Ok(count @ 1..) = stream.read(&mut piece) {
+                so_far.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&piece[..count]);
+            }
+        }
+        drop(ends);
+    });
+    Reading { said, ended }
+}
+
+/// What comes from a stream.
+#[derive(Debug)]
+pub struct Reading {
+    said: Arc<Mutex<Vec<u8>>>,
+    ended: Receiver<()>,
+}
+
+impl Reading {
+    /// All of it, once whoever writes it has ended. A daemon that was left behind may hold the other end for good, and
+    /// is not waited for.
+    pub fn said(self) -> String {
+        let _ = self.ended.recv_timeout(LAST_WORDS);
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&said).into_owned()
+    }
 }
 
 /// `words` as lists of strings.

@@ -52,19 +52,24 @@ impl Source<'_> {
         };
         let written = dir.join(&source_as_written);
         // What does not exist yet may come from the other side.
-        let source = written.canonicalize().or_else(|error| {
-            let parent = written.parent().and_then(|parent| parent.canonicalize().ok());
-            let from_there = !matches!(pair.mode, Mode::OneWay | Mode::OneWayReplica);
-            match (parent, written.file_name()) {
-                (Some(parent), Some(name)) if from_there => Ok(parent.join(name)),
-                _ => {
-                    let message = format!(
-                        "the source `{source_as_written}` cannot be read: {error}; correct it or create it"
-                    );
-                    Err(self.at(place, message))
-                }
+        // Whether it is there matters once it is synced. What is not may come from the other side.
+        let source = there(&written);
+        let reverse = matches!(pair.mode, Mode::OneWayReverse | Mode::OneWayReplicaReverse);
+        if reverse && pair.source.is_none() {
+            let message = "what comes back would take the place of the service's own files; say with `source` where it goes";
+            return Err(self.at(place, message));
+        }
+        if let Target::Dir(dir) = to {
+            let full = there(&dir.join(target.trim_start_matches('/')));
+            if full == Path::new("/") || full.starts_with(&source) || source.starts_with(&full) {
+                let message = format!(
+                    "`{}` and `{}` lie in each other; name a directory of its own",
+                    full.display(),
+                    source.display()
+                );
+                return Err(self.at(place, message));
             }
-        })?;
+        }
         let words =
             |list: &[Spanned<String>]| list.iter().map(|word| word.get_ref().clone()).collect::<Vec<_>>();
         let two_way = matches!(pair.mode, Mode::TwoWaySafe | Mode::TwoWayResolved);
@@ -112,4 +117,16 @@ impl Source<'_> {
         let mode = u32::from_str_radix(place.get_ref(), 8).ok().filter(|mode| *mode <= 0o7777);
         mode.ok_or_else(|| self.at(place, format!("`{name}` is written in octal, as in `\"0644\"`")))
     }
+}
+
+/// `path` without links and `..`, as far as it is there.
+fn there(path: &Path) -> PathBuf {
+    let known = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let Some((above, canonical)) = known else { return path.to_owned() };
+    let rest = path.strip_prefix(above).unwrap_or(Path::new(""));
+    rest.components().fold(canonical, |path, part| match part {
+        Component::ParentDir => path.parent().map(Path::to_owned).unwrap_or(path),
+        Component::CurDir => path,
+        part => path.join(part),
+    })
 }

@@ -28,7 +28,7 @@ fn what_is_left_out_has_its_default() {
         (vec!["/app/server".to_owned()], vec!["-v".to_owned()], Restart::Supervise)
     );
     let found =
-        sync("to = { dir = \"x\" }\n[[service.sync.pair]]\ntarget = \"app\"\nmode = \"two-way-safe\"");
+        sync("to = { dir = \"/no-such\" }\n[[service.sync.pair]]\ntarget = \"app\"\nmode = \"two-way-safe\"");
     assert!(found.pairs[0].rules.ignored && found.pairs[0].target == "/app");
 }
 
@@ -44,7 +44,9 @@ fn what_does_not_fit_together_is_said_where_it_stands() {
         (format!("{pair}target = \"/\""), ":6:10: `target` must not be `/`"),
         (format!("{pair}target = \"app\""), "`app` is no absolute path"),
         (format!("{pair}target = \"/app/../etc\""), "is no absolute path"),
-        (format!("{pair}target = \"/app\"\nsource = \"no-such\""), "the source `no-such` cannot be read"),
+        (format!("{pair}target = \"/app\"\nmode = \"one-way-reverse\""), "say with `source` where it goes"),
+        ("to = { dir = \"/\" }\n[[service.sync.pair]]\ntarget = \".\"".to_owned(), "lie in each other"),
+        ("to = { dir = \".\" }\n[[service.sync.pair]]\ntarget = \"out\"".to_owned(), "lie in each other"),
         (format!("{pair}target = \"/a\"\n[[service.sync.pair]]\ntarget = \"/b\""), "overlaps with `.`"),
         (format!("{pair}target = \"/app\"\nfile_mode = \"rw\""), "`file_mode` is written in octal"),
         (format!("{pair}target = \"/app\"\nmode = \"both\""), "unknown variant `both`"),

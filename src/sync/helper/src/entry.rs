@@ -177,6 +177,14 @@ impl Rel {
         Rel([&self.0, suffix.as_bytes()].concat())
     }
 
+    /// The path without what its name has from `suffix` on, if that is in it and not all of it.
+    pub fn without_suffix(&self, suffix: &str) -> Option<Rel> {
+        let name = self.name().as_bytes();
+        let at =
+            name.windows(suffix.len()).position(|part| part == suffix.as_bytes()).filter(|&at| at > 0)?;
+        Some(Rel(self.0[..self.0.len() - (name.len() - at)].to_vec()))
+    }
+
     /// The first path that does not lie below it any more, nor between it and what does.
     pub(crate) fn past(&self) -> Rel {
         // In the order of bytes `0` comes right behind `/`.

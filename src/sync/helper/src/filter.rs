@@ -13,6 +13,9 @@ use crate::entry::Rel;
 /// What names begin with that are hotwatch's own and never take part.
 pub const OWN: &str = ".hotwatch-";
 
+/// What stands behind the name of a file that has lost a conflict, before what tells it from others.
+pub const CONFLICT: &str = ".conflict-";
+
 /// The rules, as they go over the wire.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
@@ -148,10 +151,14 @@ impl Filter {
         !self.rules.include.is_empty()
     }
 
-    /// Whether `path`, none of whose directories is left out, is left out itself.
+    /// Whether `path`, none of whose directories is left out, is left out itself. What lost a conflict takes part as the
+    /// one does that has won.
     pub fn leaves_out(&self, path: &Rel, is_dir: bool) -> bool {
         if path.is_root() {
             return false;
+        }
+        if let Some(winner) = path.without_suffix(CONFLICT) {
+            return self.leaves_out(&winner, is_dir);
         }
         if path.name().as_encoded_bytes().starts_with(OWN.as_bytes()) {
             return true;
@@ -168,6 +175,9 @@ impl Filter {
 
     /// Whether `path` is what was asked for, if only that takes part.
     pub fn includes(&self, path: &Rel, is_dir: bool) -> bool {
+        if let Some(winner) = path.without_suffix(CONFLICT) {
+            return self.includes(&winner, is_dir);
+        }
         !self.picks() || self.include.matched_path_or_any_parents(absolute(path), is_dir).is_ignore()
     }
 
@@ -237,6 +247,8 @@ mod tests {
             (".git/config", false, false, false, false),
             (".hotwatch-tmp-1", false, false, false, false),
             ("x.html", false, true, true, true),
+            ("x.html.conflict-web-1", false, true, true, true),
+            ("x.log.conflict-web-1", false, false, true, false),
         ];
         let [plain, all, picked] = [plain, all, picked].map(Filter::new);
         for (path, is_dir, by_default, with_ignored, when_picked) in table {

@@ -20,6 +20,17 @@ pub fn run(
     words: &[String],
     dir: &Path,
     longest: Duration,
+    tell: impl FnMut(bool, &[u8]),
+) -> Result<(), String> {
+    run_known(words, dir, longest, |_| {}, tell)
+}
+
+/// The same, with `begun` called with what runs, so that somebody else may end it.
+pub fn run_known(
+    words: &[String],
+    dir: &Path,
+    longest: Duration,
+    begun: impl FnOnce(Group),
     mut tell: impl FnMut(bool, &[u8]),
 ) -> Result<(), String> {
     let (program, args) = words.split_first().ok_or("there is no command")?;
@@ -44,8 +55,9 @@ pub fn run(
         });
     }
     drop(sender);
-    let (begun, group) = (Instant::now(), Group::of(&child));
-    let mut deadline = begun + longest;
+    let group = Group::of(&child);
+    begun(group);
+    let mut deadline = Instant::now() + longest;
     let mut exit: Option<ExitStatus> = None;
     let mut timed_out = false;
     loop {
@@ -122,11 +134,6 @@ impl Group {
     pub fn signal(self, signal: Signal) {
         // Nobody may be left.
         let _ = killpg(self.0, signal);
-    }
-
-    /// Whether anybody of it is left.
-    pub fn is_alive(self) -> bool {
-        killpg(self.0, None).is_ok()
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::entry::{Content, Entry, Rel};
 use crate::filter::Filter;
 use crate::replica::{Refusal, Replica, Writing, open};
-use crate::run::run;
+use crate::run::{Group, run_known};
 use crate::watching::{Told, Watching};
 use crate::wire::{Answer, BUILD, ENTRIES, PIECE, Request, receive, send};
 
@@ -31,6 +31,7 @@ pub fn serve(from: impl Read, to: impl Write + Send + 'static) -> io::Result<()>
         watching: HashMap::new(),
         writing: None,
         refusals: Vec::new(),
+        running: Arc::default(),
     };
     let (mut from, mut content) = (BufReader::with_capacity(PIECE, from), Vec::new());
     while let Some(request) = receive(&mut from, &mut content)? {
@@ -59,6 +60,14 @@ struct Server {
     /// A file of which not everything has come, in this tree; what became of it if that is known already.
     writing: Option<(u32, Entry, Result<Writing, ()>)>,
     refusals: Vec<(Rel, Refusal)>,
+    /// The command that runs, if one does.
+    running: Arc<Mutex<Vec<Group>>>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|group| group.kill());
+    }
 }
 
 impl Server {
@@ -118,12 +127,14 @@ impl Server {
                 self.line.say(&Answer::Fetched(fetched), &[])
             }
             Request::Run { words, dir, ms } => {
-                let line = self.line.clone();
+                let (line, running) = (self.line.clone(), Arc::clone(&self.running));
                 // Not joined: it ends with the helper, or is told before.
                 std::thread::spawn(move || {
                     let dir = Path::new(OsStr::from_bytes(&dir));
                     let tell = |stderr, piece: &[u8]| drop(line.say(&Answer::Output { stderr }, piece));
-                    let failure = run(&words, dir, Duration::from_millis(ms), tell).err();
+                    let known = |group| running.lock().unwrap_or_else(PoisonError::into_inner).push(group);
+                    let failure = run_known(&words, dir, Duration::from_millis(ms), known, tell).err();
+                    running.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     drop(line.say(&Answer::Ended { failure }, &[]));
                 });
                 Ok(())

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 
 use super::{Expect, Owner, Refusal, Replica, look};
 use crate::entry::{Content, Entry, Hasher, Rel};
+use crate::filter::CONFLICT;
 
 /// What names of temporary files begin with.
 pub(super) const TEMPORARY: &str = ".hotwatch-tmp-";
@@ -283,7 +284,7 @@ fn take_free(new: &Path, place: &Path) -> Result<(), Refusal> {
 /// Has what stands at `aside`, which somebody has written, stand at `place` again, or beside it where another has come
 /// meanwhile. It is never removed: if that does not work, it stays where it is.
 fn put_back(aside: &Path, place: &Path) -> Result<(), Refusal> {
-    let beside = (1..100).map(|number| with_suffix(place, &format!(".conflict-{number}")));
+    let beside = (1..100).map(|number| with_suffix(place, &format!("{CONFLICT}{number}")));
     for free in std::iter::once(place.to_owned()).chain(beside) {
         // A directory has no links, and takes the place of nothing but an empty one.
         let is_dir = fs::symlink_metadata(aside).is_ok_and(|meta| meta.is_dir());
