@@ -378,3 +378,66 @@ fn what_changed_while_nobody_looked_is_found_out() {
         assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn one_file_that_both_sides_have_changed() {
+    let both = Both::new("two-way-safe", "source = \"one.txt\"");
+    let here = both.here.join("one.txt");
+    fs::write(&here, "0").unwrap();
+    let mut up = both.up();
+    up.until_event("synced", "web");
+    assert_eq!(fs::read_to_string(&both.there).unwrap(), "0");
+    let helpers = both.helpers();
+    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
+    fs::write(&here, "here").unwrap();
+    fs::write(&both.there, "there").unwrap();
+    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
+    both.settle();
+    assert_eq!(fs::read_to_string(&both.there).unwrap(), "here");
+    let output = both.command(&["sync", "resolve", here.to_str().unwrap(), "--theirs"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    until("the target's is taken", || (fs::read_to_string(&both.there).unwrap() == "there").then_some(()));
+    assert_eq!(fs::read_to_string(&here).unwrap(), "there");
+    drop(up);
+}
+
+#[test]
+fn what_loses_takes_part_where_only_some_files_do() {
+    let both = Both::new("two-way-safe", "include = [\"*.html\"]");
+    fs::write(both.here.join("a.html"), "0").unwrap();
+    fs::write(both.here.join("b.txt"), "0").unwrap();
+    let mut up = both.up();
+    up.until_event("synced", "web");
+    let helpers = both.helpers();
+    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
+    fs::write(both.here.join("a.html"), "here").unwrap();
+    fs::write(both.there.join("a.html"), "there").unwrap();
+    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
+    both.settle();
+    let copies = tree(&both.here)
+        .into_iter()
+        .filter(|(path, _)| path.to_str().unwrap().contains("html.conflict-box-"));
+    assert_eq!(copies.map(|(_, text)| text).collect::<Vec<_>>(), ["there false"]);
+    assert!(!both.there.join("b.txt").exists());
+    drop(up);
+}
+
+#[test]
+fn a_conflict_does_not_decide_what_has_halted() {
+    let both = Both::new("two-way-safe", "");
+    for name in ["a", "b", "c"] {
+        fs::write(both.here.join(name), name).unwrap();
+    }
+    let mut up = both.up();
+    up.until_event("synced", "web");
+    for name in ["a", "b", "c"] {
+        fs::remove_file(both.there.join(name)).unwrap();
+    }
+    up.until_notice("has halted");
+    let inner = both.here.join("a");
+    let output = both.command(&["sync", "resolve", inner.to_str().unwrap(), "--theirs"]).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("has halted, which comes first"));
+    assert!(inner.exists());
+    drop(up);
+}
