@@ -20,7 +20,8 @@ fn up_to(project: &Project, containers: &[&Container]) -> Up {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let pods: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
-    up_with(project, &[("PATH", &path), ("PODS", &pods.join(" "))])
+    let deployment = project.beside("deployment.json").display().to_string();
+    up_with(project, &[("PATH", &path), ("PODS", &pods.join(" ")), ("DEPLOYMENT", &deployment)])
 }
 
 #[test]
@@ -77,4 +78,36 @@ fn a_binary_runs_in_a_container_of_a_pod() {
     assert!(exit.success());
     assert_eq!(server.answer(), None);
     assert_eq!(container.left_behind(), "");
+}
+
+#[test]
+fn the_command_of_a_workload_gives_way_and_is_put_back() {
+    if !is_possible() {
+        return;
+    }
+    let project = Project::new();
+    let one = Container::busybox(&project).start(&[]);
+    project.write("web/page", "one");
+    let own = r#"{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"x",
+        "command":["sh","-c"],"args":["echo it says $(cat page); exec sleep 1000"]}]}}}}"#;
+    let deployment = project.beside("deployment.json");
+    fs::write(&deployment, own).unwrap();
+    let containers = || {
+        let now: Value = serde_json::from_str(&fs::read_to_string(&deployment).unwrap()).unwrap();
+        now["spec"]["template"]["spec"]["containers"].clone()
+    };
+    let before = containers();
+    let settings = to("workload = \"deployment/web\"") + "restart = \"override\"\n";
+    configure(&project, "stop = { grace = \"1s\" }", &(settings + &pair("/app", "")));
+    let mut up = up_to(&project, &[&one]);
+    until_line(&mut up, "it says one");
+    assert_eq!(containers()[0]["command"][0], "sh");
+    assert!(containers()[0]["command"][2].as_str().unwrap().contains("sleep 1"), "{}", containers());
+    up.until_watching();
+    project.write("web/page", "two");
+    until_line(&mut up, "it says two");
+    let (exit, _) = up.stop();
+    assert!(exit.success());
+    assert_eq!(containers(), before);
+    assert_eq!(one.left_behind(), "");
 }
