@@ -8,6 +8,7 @@ mod files;
 mod gone;
 mod kubectl;
 mod narrow;
+mod recreate;
 mod scratch;
 mod ssh;
 

@@ -80,6 +80,11 @@ impl Container {
         Container::of(root, &["sleep", "1000000"])
     }
 
+    /// Where the files of its image lie.
+    pub fn root(&self) -> PathBuf {
+        self.root.clone()
+    }
+
     /// One that holds the files below `root`, and runs `command`.
     pub fn of(root: PathBuf, command: &[&str]) -> Container {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
