@@ -12,7 +12,7 @@ use hotwatch_platform::signal::{Blocked, Termination};
 
 use crate::cli::{Relay, RelayMode};
 use crate::error::Error;
-use crate::sync::{SEPARATOR, command};
+use crate::sync::{SEPARATOR, ask, command};
 
 /// How long to wait before what shows a target's output is started again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -34,14 +34,10 @@ pub fn relay(asked: &Relay, signals: Blocked) -> Result<ExitCode, Error> {
         RelayMode::Run => run(&asked.words, &heard),
         RelayMode::Follow => Ok(follow(&asked.words, &heard)),
         RelayMode::Restart => {
-            // The container, and then its output, from a separator on.
-            let mut parts = asked.words.split(|word| word == SEPARATOR);
-            let (restart, output) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-            let since = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
-            let output: Vec<String> = output.iter().map(|word| word.replace("{since}", &since)).collect();
-            match once(restart)? {
-                Exit::Code(0) => Ok(follow(&output, &heard)),
-                exit => Ok(code(Some(exit))),
+            let parts: Vec<&[String]> = asked.words.split(|word| word == SEPARATOR).collect();
+            match parts[..] {
+                [restart, output, state] => restarted(restart, output, state, &heard),
+                _ => Ok(ExitCode::FAILURE),
             }
         }
     }
@@ -64,19 +60,55 @@ fn run(words: &[String], heard: &Receiver<Termination>) -> Result<ExitCode, Erro
     }
 }
 
+/// Starts a container anew, and shows its output until it has ended, or a signal says so.
+fn restarted(
+    restart: &[String],
+    output: &[String],
+    state: &[String],
+    heard: &Receiver<Termination>,
+) -> Result<ExitCode, Error> {
+    let mut since = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+    match once(restart)? {
+        Exit::Code(0) => {}
+        exit => return Ok(code(Some(exit))),
+    }
+    loop {
+        let words: Vec<String> = output.iter().map(|word| word.replace("{since}", &since)).collect();
+        if !shown(&words, heard)? {
+            return Ok(ExitCode::SUCCESS);
+        }
+        since = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+        // Its end is the end of this process; where somebody has started it again, it goes on.
+        match ask(state).unwrap_or_default().split_once(' ') {
+            Some(("true", _)) => {}
+            Some((_, exit)) => return Ok(code(exit.parse().ok().map(Exit::Code))),
+            None => return Ok(ExitCode::FAILURE),
+        }
+    }
+}
+
+/// Shows what `words` write until they end; false if a signal came before.
+fn shown(words: &[String], heard: &Receiver<Termination>) -> Result<bool, Error> {
+    let (group, end) = start(words, Stdio::null())?;
+    select! {
+        recv(heard) -> _ => {
+            drop(group.signal(Signal::SIGTERM));
+            if end.recv_timeout(LAST).is_err() {
+                drop(group.signal(Signal::SIGKILL));
+            }
+            Ok(false)
+        }
+        recv(end) -> _ => Ok(true),
+    }
+}
+
 /// Runs what shows a target's output, again whenever it ends; without words there is none.
 fn follow(words: &[String], heard: &Receiver<Termination>) -> ExitCode {
     while !words.is_empty() {
-        let Ok((group, end)) = start(words, Stdio::null()) else { break };
-        select! {
-            recv(heard) -> _ => {
-                drop(group.signal(Signal::SIGTERM));
-                if end.recv_timeout(LAST).is_err() {
-                    drop(group.signal(Signal::SIGKILL));
-                }
-                return ExitCode::SUCCESS;
-            }
-            recv(end) -> _ => {}
+        match shown(words, heard) {
+            Ok(true) => {}
+            Ok(false) => return ExitCode::SUCCESS,
+            Err(_) => break,
         }
         if heard.recv_timeout(AGAIN).is_ok() {
             return ExitCode::SUCCESS;

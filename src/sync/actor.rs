@@ -19,7 +19,7 @@ use super::reconcile::Flow;
 use super::session::{Lost, Told};
 use super::status::Shared;
 use super::takeover::Takeover;
-use super::transport::Transport;
+use super::transport::{Instance, Transport};
 use super::{Answer, Ask, Heard, Report, Surroundings, root};
 use crate::config;
 use crate::name::Name;
@@ -69,6 +69,8 @@ pub(super) struct Actor {
     pub(super) status: Shared,
     pub(super) pairs: Vec<Pair>,
     pub(super) links: Vec<Link>,
+    /// The helpers that were brought to targets, the last one for each.
+    pub(super) pushed: Vec<(Instance, String)>,
     /// How many links there have been.
     pub(super) opened: u64,
     /// When the target is looked for next.
@@ -109,6 +111,7 @@ impl Actor {
             status: Shared::default(),
             pairs: config.pairs.iter().map(Pair::new).collect(),
             links: Vec::new(),
+            pushed: Vec::new(),
             opened: 0,
             retry: Some(Instant::now()),
             pause: RETRY.0,
@@ -148,10 +151,9 @@ impl Actor {
             heard.try_iter().for_each(|event| self.hear(event));
         }
         self.pairs.iter_mut().for_each(|pair| drop(pair.watching.take()));
-        for link in std::mem::take(&mut self.links) {
-            let Link { instance, far, helper, .. } = link;
-            drop(far);
-            helper.iter().for_each(|helper| leave(self.transport.as_ref(), &instance, helper));
+        self.links.clear();
+        for (instance, helper) in &self.pushed {
+            leave(self.transport.as_ref(), instance, helper);
         }
         if let Some(why) = self.takeover.take().and_then(Takeover::end) {
             let target = self.transport.describe();

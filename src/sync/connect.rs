@@ -110,7 +110,11 @@ fn with_helper_for(
 ) -> Result<(Session, String), String> {
     let program = embedded::helper(machine)?;
     let mut reasons = Vec::new();
-    for dir in places(place.sync) {
+    let places = match (&place.sync.helper_dir, transport.private(instance)) {
+        (None, Some(private)) => vec![private?],
+        _ => places(place.sync),
+    };
+    for dir in places {
         let helper = format!("{}/.hotwatch-helper-{}", dir.trim_end_matches('/'), place.name);
         let start = || {
             let words = transport.exec(instance, &[helper.clone(), "serve".to_owned()], user(place.sync));

@@ -64,6 +64,10 @@ impl Actor {
         self.again = None;
         for half in self.links.iter_mut().flat_map(|link| &mut link.halves) {
             half.pending.add(half.trouble.keys().cloned());
+            // What is gone may have come back.
+            if half.halted.is_some() {
+                half.pending = Pending::Everything;
+            }
         }
     }
 
@@ -82,7 +86,10 @@ impl Actor {
         let tell = move |told| drop(sender.send(Heard::Far(number, told)));
         let halves: Vec<Half> = self.pairs.iter().map(|pair| self.half(pair, &instance)).collect();
         let known = halves.iter().any(|half| !half.agreed.tree().is_bare());
-        let place = Place { sync: &self.config, name: self.name.as_str(), known };
+        // Of another project there may be a service of the same name.
+        let project = xxhash_rust::xxh3::xxh3_64(self.surroundings.state.as_os_str().as_encoded_bytes());
+        let name = format!("{}-{:08x}", self.name, project >> 32);
+        let place = Place { sync: &self.config, name: &name, known };
         let (pairs, transport, ending) = (&mut self.pairs, &self.transport, &self.ending);
         let reached = std::thread::scope(|scope| {
             // What stands here is read meanwhile; to look at it again takes no time then.
@@ -94,6 +101,8 @@ impl Actor {
             connect(transport, &instance, &place, ending, tell)
         })?;
         let connect::Reached { far, helper, words } = reached;
+        self.pushed.retain(|(known, _)| known.name != instance.name);
+        self.pushed.extend(helper.iter().map(|helper| (instance.clone(), helper.clone())));
         let mut link = Link { number, instance, far, helper, words, halves, began: false, failure: None };
         if !self.is_restarting() {
             self.notice(Level::Info, format!("{} is reached {}", self.transport.describe(), link.words));

@@ -179,6 +179,9 @@ impl Actor {
             }
             self.watch(number);
         }
+        if self.pairs[number].watching.is_none() {
+            self.watch(number);
+        }
         let pair = &self.pairs[number];
         if !comes_back(flow) {
             return Ok(());

@@ -47,6 +47,7 @@ impl Actor {
         if before != new {
             self.notice(Level::Error, format!("{} has halted: {words}", self.pairs[number].config));
         }
+        self.again.get_or_insert_with(|| Instant::now() + TROUBLE);
         self.show_halts(number);
     }
 

@@ -52,15 +52,24 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// Where programs may lie there that nobody else can have put there, if others may write elsewhere.
+    ///
+    /// # Errors
+    /// There is no such place, in words.
+    fn private(&self, instance: &Instance) -> Option<Result<String, String>> {
+        let _ = instance;
+        None
+    }
+
     /// The command that goes on to show what `instance` writes.
     fn follow(&self, instance: &Instance) -> Option<Vec<String>> {
         let _ = instance;
         None
     }
 
-    /// The command that starts `instance` anew, which may take as long as `grace` to stop; and the one that shows what it
-    /// writes from the time `{since}` on, as RFC 3339 has it.
-    fn restart(&self, instance: &Instance, grace: Duration) -> Option<[Vec<String>; 2]> {
+    /// The command that starts `instance` anew, which may take as long as `grace` to stop; the one that shows what it
+    /// writes from the time `{since}` on, as RFC 3339 has it; and the one that says whether it runs, and its exit code.
+    fn restart(&self, instance: &Instance, grace: Duration) -> Option<[Vec<String>; 3]> {
         let _ = (instance, grace);
         None
     }

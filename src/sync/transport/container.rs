@@ -60,10 +60,12 @@ impl Transport for Container {
         Some(self.words(["cp", "-", &format!("{}:{dir}", instance.name)]))
     }
 
-    fn restart(&self, instance: &Instance, grace: Duration) -> Option<[Vec<String>; 2]> {
+    fn restart(&self, instance: &Instance, grace: Duration) -> Option<[Vec<String>; 3]> {
         let grace = grace.as_secs().max(1).to_string();
         let restart = self.words(["restart", "-t", &grace, &instance.name]);
-        Some([restart, self.words(["logs", "-f", "--since", "{since}", &instance.name])])
+        let logs = self.words(["logs", "-f", "--since", "{since}", &instance.name]);
+        let state = "{{.State.Running}} {{.State.ExitCode}}";
+        Some([restart, logs, self.words(["container", "inspect", "--format", state, &instance.name])])
     }
 
     fn follow(&self, instance: &Instance) -> Option<Vec<String>> {

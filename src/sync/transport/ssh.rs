@@ -35,6 +35,11 @@ impl Transport for Host {
         all.push(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
         all
     }
+
+    fn private(&self, instance: &Instance) -> Option<Result<String, String>> {
+        let script = "cd && umask 077 && mkdir -p .hotwatch && chmod 700 .hotwatch && cd .hotwatch && pwd";
+        Some(ask(&self.exec(instance, &["sh", "-c", script].map(str::to_owned), User::Own)))
+    }
 }
 
 /// `word` as a shell takes it for one word.

@@ -27,6 +27,9 @@ pub use owner::Owner;
 /// A way is not looked at again for as long as this: many files go into one directory at once.
 const JUST_NOW: Duration = Duration::from_millis(20);
 
+/// Whoever writes a temporary file is done with it long before.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
+
 /// A tree of files below a root.
 #[derive(Debug)]
 pub struct Replica {
@@ -37,6 +40,8 @@ pub struct Replica {
     seen: HashMap<Rel, (Stamp, Content)>,
     /// Tells names of temporary files apart.
     number: u64,
+    /// Temporary files that are older than this were left behind.
+    patience: Duration,
     /// A directory that was just seen to be reached by directories alone, and when.
     seen_way: RefCell<Option<(Rel, Instant)>>,
 }
@@ -101,7 +106,15 @@ impl From<io::Error> for Refusal {
 impl Replica {
     /// The tree below `root`, which need not be there.
     pub fn new(root: PathBuf, filter: Arc<Filter>, options: Options) -> Replica {
-        Replica { root, filter, options, seen: HashMap::new(), number: 0, seen_way: RefCell::new(None) }
+        Replica {
+            root,
+            filter,
+            options,
+            seen: HashMap::new(),
+            number: 0,
+            patience: LEFT_BEHIND,
+            seen_way: RefCell::new(None),
+        }
     }
 
     /// Its root.

@@ -22,9 +22,6 @@ pub(super) type Stamp = (u64, i64, i64, i64, i64, u64);
 /// any different.
 const COARSEST_STEP: Duration = Duration::from_secs(2);
 
-/// Temporary files that are older than this were left behind.
-const LEFT_BEHIND: Duration = Duration::from_secs(60);
-
 /// How much is read at once, in bytes.
 const PIECE: usize = 128 * 1024;
 
@@ -86,7 +83,7 @@ impl Replica {
                 }
             };
             if name.as_bytes().starts_with(OWN.as_bytes()) {
-                clear_left_behind(&name, &place, &meta);
+                clear_left_behind(&name, &place, &meta, self.patience);
             } else if !self.filter.leaves_out(&below, meta.is_dir()) {
                 self.walk(&below, &place, &meta, found);
             }
@@ -189,9 +186,11 @@ fn names(dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
 
 /// Clears away a temporary file of somebody who did not come to its end. What may hold what a user has written, and had
 /// just given way, is given a name that can be seen.
-fn clear_left_behind(name: &OsStr, place: &Path, meta: &Metadata) {
+fn clear_left_behind(name: &OsStr, place: &Path, meta: &Metadata, patience: Duration) {
     let Some(rest) = name.as_bytes().strip_prefix(TEMPORARY.as_bytes()) else { return };
-    let is_old = meta.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > LEFT_BEHIND);
+    // A file that has just given way keeps the time of its content.
+    let changed = UNIX_EPOCH + Duration::from_secs(meta.ctime().max(0).unsigned_abs());
+    let is_old = changed.elapsed().is_ok_and(|age| age >= patience);
     if !is_old || meta.is_dir() {
         return;
     }
