@@ -2,6 +2,8 @@
 //! stands still: whenever it is quiet both sides agree, and nothing that anybody has written is lost. `SEED=N` replays a
 //! run, `STEPS=N` sets its length.
 
+mod cases;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,7 +20,9 @@ use crate::support::{Project, Up, until};
 const STEPS: usize = 2000;
 
 /// Leads to this machine, as ssh would to another: the last word is for a shell.
-const SSH: &str = "#!/bin/sh\nfor last; do :; done\nexec sh -c \"$last\"\n";
+/// It says of itself that it was started anew when the file `boot` beside it says something else.
+const SSH: &str = "#!/bin/sh\nfor last; do :; done\ncase $last in *boot_id*) exec cat \"${0%/*}/boot\";; esac\n\
+                   exec sh -c \"$last\"\n";
 
 /// A project with one service whose directory `here` is synced both ways with `there`.
 pub struct Both {
@@ -36,6 +40,7 @@ impl Both {
         fs::create_dir_all(&bin).unwrap();
         fs::create_dir_all(project.beside("helper")).unwrap();
         fs::write(bin.join("ssh"), SSH).unwrap();
+        fs::write(bin.join("boot"), "0").unwrap();
         fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
         let config = format!(
             "log_dir = {:?}\n[[service]]\nname = \"web\"\ndir = \"here\"\n[service.sync]\nto = {{ ssh = \"box\" }}\n\
@@ -64,6 +69,12 @@ impl Both {
             let output = self.command(&["sync", "once", "web"]).output().unwrap();
             output.status.success().then_some(())
         });
+    }
+
+    /// Has the target be another, as after a start of its machine.
+    fn start_anew(&self, number: usize) {
+        fs::write(self.project.beside("bin").join("boot"), number.to_string()).unwrap();
+        self.helpers().into_iter().for_each(|pid| send(pid, Signal::SIGKILL));
     }
 
     /// The helpers that serve.
@@ -157,7 +168,7 @@ impl Model {
     fn step(&mut self) {
         let (side, path) = (self.side(), self.path());
         let place = side.join(&path);
-        match self.draw(20) {
+        match self.draw(21) {
             0..8 => self.write(&side, &path),
             8 | 9 => self.throw(&place),
             10 => {
@@ -188,6 +199,7 @@ impl Model {
                 let becomes = if self.draw(2) == 0 { inside } else { path };
                 self.write(&side, &becomes);
             }
+            20 => self.both.start_anew(self.versions),
             18 => self.both.helpers().into_iter().for_each(|pid| send(pid, Signal::SIGKILL)),
             _ => {
                 let helpers = self.both.helpers();
@@ -276,168 +288,4 @@ fn nothing_is_lost_in_a_safe_sync() {
 #[test]
 fn nothing_is_lost_in_a_resolved_sync() {
     random("two-way-resolved", steps() / 4);
-}
-
-#[test]
-fn a_conflict_is_listed_until_it_is_resolved() {
-    let both = Both::new("two-way-safe", "");
-    fs::write(both.here.join("a"), "0").unwrap();
-    fs::write(both.here.join("b"), "0").unwrap();
-    let mut up = both.up();
-    up.until_event("synced", "web");
-    let conflict = |name: &str| {
-        let helpers = both.helpers();
-        helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
-        fs::write(both.here.join(name), "here").unwrap();
-        fs::write(both.there.join(name), "there").unwrap();
-        helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
-        both.settle();
-        let names =
-            fs::read_dir(&both.here).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut copies = names.filter(|other| other.starts_with(&format!("{name}.conflict-box-")));
-        copies.next().unwrap()
-    };
-    let status = || String::from_utf8(both.command(&["sync", "status"]).output().unwrap().stdout).unwrap();
-    let resolve = |path: &str, side: &str| {
-        let path = both.here.join(path);
-        let output = both.command(&["sync", "resolve", path.to_str().unwrap(), side]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        both.settle();
-    };
-    let copy = conflict("a");
-    assert_eq!(fs::read_to_string(both.there.join("a")).unwrap(), "here");
-    assert_eq!(fs::read_to_string(both.there.join(&copy)).unwrap(), "there");
-    assert!(status().contains(&format!("conflict: `a`; what the target had is in `{copy}`")), "{}", status());
-    resolve("a", "--theirs");
-    assert_eq!(fs::read_to_string(both.there.join("a")).unwrap(), "there");
-    assert!(!both.here.join(&copy).exists() && !both.there.join(&copy).exists());
-    assert!(!status().contains("conflict"), "{}", status());
-
-    let copy = conflict("b");
-    resolve(&copy, "--ours");
-    assert_eq!(fs::read_to_string(both.there.join("b")).unwrap(), "here");
-    assert!(!both.there.join(&copy).exists() && !status().contains("conflict"));
-    drop(up);
-}
-
-#[test]
-fn a_side_that_has_lost_everything_is_not_followed_before_somebody_says_so() {
-    let both = Both::new("two-way-safe", "");
-    for name in ["a", "b", "c"] {
-        fs::write(both.here.join(name), name).unwrap();
-    }
-    let mut up = both.up();
-    up.until_event("synced", "web");
-    fs::rename(&both.there, both.project.beside("gone")).unwrap();
-    let notice = up.until_notice("has halted");
-    assert!(notice["message"].as_str().unwrap().contains("is gone"), "{notice}");
-    assert!(both.here.join("a").exists());
-    let status = both.command(&["sync", "status"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&status.stdout).contains("halted: "));
-    let output = both.command(&["sync", "resolve", both.here.to_str().unwrap(), "--ours"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    until("all is there again", || both.there.join("c").exists().then_some(()));
-    both.settle();
-
-    // One that has lost all its files, but not itself.
-    for name in ["a", "b", "c"] {
-        fs::remove_file(both.here.join(name)).unwrap();
-    }
-    up.until_notice("has halted");
-    assert!(both.there.join("a").exists());
-    let output = both.command(&["sync", "resolve", both.here.to_str().unwrap(), "--ours"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    until("it is followed", || (!both.there.join("a").exists()).then_some(()));
-    drop(up);
-}
-
-#[test]
-fn what_changed_while_nobody_looked_is_found_out() {
-    let both = Both::new("two-way-safe", "");
-    for name in ["same", "edited-here", "edited-there", "gone-here", "gone-there"] {
-        fs::write(both.here.join(name), "0").unwrap();
-    }
-    let mut up = both.up();
-    up.until_event("synced", "web");
-    both.settle();
-    assert!(up.stop().0.success());
-    assert_eq!(fs::read_dir(both.project.beside("helper")).unwrap().count(), 0, "the helper has left");
-    fs::write(both.here.join("edited-here"), "1").unwrap();
-    fs::write(both.there.join("edited-there"), "1").unwrap();
-    fs::remove_file(both.here.join("gone-here")).unwrap();
-    fs::remove_file(both.there.join("gone-there")).unwrap();
-    // Without a hotwatch that runs.
-    let output = both.command(&["sync", "once"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    let expected = ["edited-here 1", "edited-there 1", "same 0"].map(str::to_owned);
-    for side in [&both.here, &both.there] {
-        let found: Vec<String> = tree(side)
-            .into_iter()
-            .map(|(path, text)| format!("{} {}", path.display(), text.trim_end_matches(" false")))
-            .collect();
-        assert_eq!(found, expected);
-    }
-}
-
-#[test]
-fn one_file_that_both_sides_have_changed() {
-    let both = Both::new("two-way-safe", "source = \"one.txt\"");
-    let here = both.here.join("one.txt");
-    fs::write(&here, "0").unwrap();
-    let mut up = both.up();
-    up.until_event("synced", "web");
-    assert_eq!(fs::read_to_string(&both.there).unwrap(), "0");
-    let helpers = both.helpers();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
-    fs::write(&here, "here").unwrap();
-    fs::write(&both.there, "there").unwrap();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
-    both.settle();
-    assert_eq!(fs::read_to_string(&both.there).unwrap(), "here");
-    let output = both.command(&["sync", "resolve", here.to_str().unwrap(), "--theirs"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    until("the target's is taken", || (fs::read_to_string(&both.there).unwrap() == "there").then_some(()));
-    assert_eq!(fs::read_to_string(&here).unwrap(), "there");
-    drop(up);
-}
-
-#[test]
-fn what_loses_takes_part_where_only_some_files_do() {
-    let both = Both::new("two-way-safe", "include = [\"*.html\"]");
-    fs::write(both.here.join("a.html"), "0").unwrap();
-    fs::write(both.here.join("b.txt"), "0").unwrap();
-    let mut up = both.up();
-    up.until_event("synced", "web");
-    let helpers = both.helpers();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
-    fs::write(both.here.join("a.html"), "here").unwrap();
-    fs::write(both.there.join("a.html"), "there").unwrap();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
-    both.settle();
-    let copies = tree(&both.here)
-        .into_iter()
-        .filter(|(path, _)| path.to_str().unwrap().contains("html.conflict-box-"));
-    assert_eq!(copies.map(|(_, text)| text).collect::<Vec<_>>(), ["there false"]);
-    assert!(!both.there.join("b.txt").exists());
-    drop(up);
-}
-
-#[test]
-fn a_conflict_does_not_decide_what_has_halted() {
-    let both = Both::new("two-way-safe", "");
-    for name in ["a", "b", "c"] {
-        fs::write(both.here.join(name), name).unwrap();
-    }
-    let mut up = both.up();
-    up.until_event("synced", "web");
-    for name in ["a", "b", "c"] {
-        fs::remove_file(both.there.join(name)).unwrap();
-    }
-    up.until_notice("has halted");
-    let inner = both.here.join("a");
-    let output = both.command(&["sync", "resolve", inner.to_str().unwrap(), "--theirs"]).output().unwrap();
-    assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("has halted, which comes first"));
-    assert!(inner.exists());
-    drop(up);
 }
