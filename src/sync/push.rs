@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hotwatch_helper::entry::{Entry, Rel};
 use hotwatch_helper::filter::{Filter, Rules};
-use hotwatch_helper::replica::{Expect, Options, Refusal, Replica, open};
+use hotwatch_helper::replica::{Expect, Options, Replica, open};
 
 use super::actor::Actor;
 use super::far::Far;
@@ -72,15 +72,6 @@ impl Actor {
         }
         far.put(number, (&name, Expect::Anything, &entry), PROGRAM, &mut file, |_| {})?;
         let refusals = far.settle()?;
-        Ok(refusals.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(words(&refusal))))
-    }
-}
-
-fn words(refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::Full => "the disk is full".to_owned(),
-        Refusal::Denied(why) | Refusal::Failed(why) => why.clone(),
-        Refusal::NotEmpty => "a directory stands there".to_owned(),
-        Refusal::Differs => "it has changed on its way".to_owned(),
+        Ok(refusals.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal.to_string())))
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use hotwatch_helper::entry::{Entry, Rel};
-use hotwatch_helper::replica::{Expect, Refusal, open};
+use hotwatch_helper::replica::{Expect, open};
 
 use super::Winner;
 use super::actor::Actor;
@@ -76,7 +76,9 @@ impl Actor {
             if meta.is_symlink() {
                 let to = fs::read_link(&place).map_err(failed)?;
                 let link = Entry::Link(to.into_os_string().into_encoded_bytes());
-                pair.near.make(&conflict.path, &Expect::Anything, &link, 0o755).map_err(|it| words(&it))?;
+                pair.near
+                    .make(&conflict.path, &Expect::Anything, &link, 0o755)
+                    .map_err(|it| it.to_string())?;
             } else {
                 let (mut file, meta) = open(&place).map_err(failed)?;
                 let mode = hotwatch_helper::replica::mode(&meta);
@@ -84,10 +86,10 @@ impl Actor {
                 let mut writing = pair
                     .near
                     .begin(&conflict.path, Expect::Anything, executable, mode)
-                    .map_err(|it| words(&it))?;
+                    .map_err(|it| it.to_string())?;
                 std::io::copy(&mut file, &mut writing).map_err(failed)?;
                 let content = writing.content();
-                pair.near.finish(writing, content).map_err(|it| words(&it))?;
+                pair.near.finish(writing, content).map_err(|it| it.to_string())?;
             }
         }
         let removed = if place.is_dir() { fs::remove_dir_all(&place) } else { fs::remove_file(&place) };
@@ -119,14 +121,5 @@ impl Actor {
             half.pending = Pending::Everything;
         }
         said
-    }
-}
-
-fn words(refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::Full => "the disk is full".to_owned(),
-        Refusal::Denied(why) | Refusal::Failed(why) => why.clone(),
-        Refusal::NotEmpty => "a directory stands there that is not empty".to_owned(),
-        Refusal::Differs => "it has changed meanwhile".to_owned(),
     }
 }

@@ -92,6 +92,10 @@ impl Actor {
             self.halt(at, number, None, "this mode needs the helper in the target");
             return Ok(Led::default());
         }
+        if self.links.len() > 1 && comes_back(flow) {
+            self.halt(at, number, None, "files come back from one pod only; say with `pod` from which");
+            return Ok(Led::default());
+        }
         if all {
             self.prepare(at, number, flow)?;
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never};
 use hotwatch_helper::entry::{Content, Entry, Rel};
 use hotwatch_helper::filter::Rules;
 use hotwatch_helper::replica::{Expect, Options, Refusal};
@@ -26,6 +26,9 @@ const GREETING: Duration = Duration::from_secs(20);
 
 /// How long an answer may take when nothing else arrives. Between two entries of a large tree there is little.
 const SILENCE: Duration = Duration::from_secs(120);
+
+/// How many answers wait to be taken in; more wait where they come from. Each may have a piece of a file.
+const IN_FLIGHT: usize = 32;
 
 /// How often it is looked whether somebody wants to end.
 const LOOK: Duration = Duration::from_millis(100);
@@ -125,7 +128,7 @@ impl Session {
         ending: &Arc<Ending>,
         tell: impl Fn(Told) + Send + 'static,
     ) -> Result<Session, Lost> {
-        let (sender, answers) = unbounded();
+        let (sender, answers) = bounded(IN_FLIGHT);
         let accepted = Arc::new(AtomicBool::new(false));
         let is_accepted = Arc::clone(&accepted);
         // Who was never accepted is not missed.
@@ -341,8 +344,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // The end of its input is the end of the helper.
-        self.to = None;
+        // The end of its input is the end of the helper. Nobody takes in answers any more.
+        (self.to, self.answers) = (None, never());
         match &mut self.end {
             End::Process(group, _) => {
                 if !group.wait_end(group.id(), Some(Duration::from_secs(1))) {
@@ -400,6 +403,7 @@ fn fill(from: &mut dyn Read, piece: &mut [u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossbeam_channel::unbounded;
     use std::fs;
     use std::io::Cursor;
 

@@ -7,6 +7,7 @@ mod owner;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -79,6 +80,17 @@ pub enum Refusal {
     Denied(String),
     /// Anything else, in words.
     Failed(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Full => f.write_str("the disk is full"),
+            Refusal::Denied(why) | Refusal::Failed(why) => f.write_str(why),
+            Refusal::NotEmpty => f.write_str("a directory stands there that is not empty"),
+            Refusal::Differs => f.write_str("it has changed meanwhile"),
+        }
+    }
 }
 
 impl Refusal {

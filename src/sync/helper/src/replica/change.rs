@@ -2,7 +2,7 @@
 //! expected there, what has given way is looked at before it is let go, and gets its place back if it was something else.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -91,26 +91,6 @@ impl Replica {
         drop(file);
         self.own(&temporary.0)?;
         self.settle(&path, &expect, &temporary)
-    }
-
-    /// Writes all of `from` to `path`.
-    ///
-    /// # Errors
-    /// As for [`Replica::begin`] and [`Replica::finish`], or `from` cannot be read.
-    pub fn put(
-        &mut self,
-        path: &Rel,
-        expect: Expect,
-        want: &Entry,
-        mode: u32,
-        from: &mut dyn Read,
-    ) -> Result<(), Refusal> {
-        let Entry::File { content, executable, .. } = want else {
-            return self.make(path, &expect, want, mode);
-        };
-        let mut writing = self.begin(path, expect, *executable, mode)?;
-        io::copy(from, &mut writing)?;
-        self.finish(writing, *content)
     }
 
     /// Makes the directory or the link `want` at `path`.

@@ -1,7 +1,26 @@
 use super::*;
 use crate::filter::Rules;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::os::unix::fs::PermissionsExt;
+
+impl Replica {
+    /// Writes all of `from` to `path`.
+    fn put(
+        &mut self,
+        path: &Rel,
+        expect: Expect,
+        want: &Entry,
+        mode: u32,
+        from: &mut dyn Read,
+    ) -> Result<(), Refusal> {
+        let Entry::File { content, executable, .. } = want else {
+            return self.make(path, &expect, want, mode);
+        };
+        let mut writing = self.begin(path, expect, *executable, mode)?;
+        io::copy(from, &mut writing)?;
+        self.finish(writing, *content)
+    }
+}
 
 struct Place {
     dir: tempfile::TempDir,
