@@ -175,6 +175,11 @@ impl Machine {
     /// Something has come to where it runs, or that was started anew.
     pub(super) fn renewed(&mut self, since: Instant, runs: bool) {
         self.busy = true;
+        if runs && self.build.as_ref().is_some_and(|build| !build.cancelled) {
+            // One start for both, even if the program turns out to be the same.
+            self.must_restart = true;
+            return;
+        }
         match &mut self.last_build {
             Some(last) if !last.succeeded => {
                 last.certain = false;

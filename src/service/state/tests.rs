@@ -1,6 +1,7 @@
 mod faults;
 mod held;
 mod patching;
+mod renewed;
 
 use super::*;
 use crate::change::Content;
