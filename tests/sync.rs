@@ -2,6 +2,7 @@
 //! and what really leads into them.
 
 mod container;
+mod demo;
 mod docker;
 mod faults;
 mod files;
