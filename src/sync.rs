@@ -39,7 +39,7 @@ pub use embedded::helper;
 use ending::Ending;
 use session::Told;
 use status::Shared;
-pub use status::{Pair as PairStatus, Status};
+pub use status::Status;
 pub use transport::{ask, command};
 
 /// How long it may take to leave a target in good order, and how often it is looked whether that is done.
@@ -132,16 +132,8 @@ impl Sync {
         report: impl Fn(Report) + Send + 'static,
     ) -> Sync {
         let (sender, heard) = unbounded();
-        let (ending, status) = (Arc::new(Ending::default()), Shared::default());
-        let transport = transport::to(&config.to);
-        status.with(|status| {
-            status.service = name.to_string();
-            status.target = transport.describe();
-            let pair = |pair: &config::Pair| PairStatus { pair: pair.to_string(), ..PairStatus::default() };
-            status.pairs = config.pairs.iter().map(pair).collect();
-        });
-        let actor = Actor::new(name, config, surroundings, transport, Box::new(report), sender.clone());
-        let actor = actor.sharing(&ending, &status);
+        let actor = Actor::new(name, config, surroundings, Box::new(report), sender.clone());
+        let (ending, status) = (Arc::clone(&actor.ending), actor.status.clone());
         let thread = std::thread::spawn(move || actor.run(&heard));
         Sync { heard: sender, ending, status, thread: Some(thread) }
     }
@@ -241,10 +233,15 @@ fn go_machine(name: &str) -> &str {
     }
 }
 
+/// Where `path`, one of the target, lies there.
+fn place(to: &config::Target, path: &str) -> PathBuf {
+    match to {
+        config::Target::Dir(dir) => dir.join(path.trim_start_matches('/')),
+        _ => PathBuf::from(path),
+    }
+}
+
 /// Where a pair goes to.
 fn root(to: &config::Target, pair: &config::Pair) -> PathBuf {
-    match to {
-        config::Target::Dir(dir) => dir.join(pair.target.trim_start_matches('/')),
-        _ => PathBuf::from(&pair.target),
-    }
+    place(to, &pair.target)
 }

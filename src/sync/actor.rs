@@ -17,9 +17,9 @@ use super::link::{Link, Pending, comes_back, flow, left_out};
 use super::reach::RETRY;
 use super::reconcile::Flow;
 use super::session::{Lost, Told};
-use super::status::Shared;
+use super::status::{self, Shared};
 use super::takeover::Takeover;
-use super::transport::{Instance, Transport};
+use super::transport::{self, Instance, Transport};
 use super::{Answer, Ask, Heard, Report, Surroundings, root};
 use crate::config;
 use crate::name::Name;
@@ -96,10 +96,18 @@ impl Actor {
         name: &Name,
         config: &config::Sync,
         surroundings: Surroundings,
-        transport: Arc<dyn Transport>,
         report: Box<dyn Fn(Report) + Send>,
         sender: Sender<Heard>,
     ) -> Actor {
+        let transport = transport::to(&config.to);
+        let status = Shared::default();
+        status.with(|status| {
+            status.service = name.to_string();
+            status.target = transport.describe();
+            let pair =
+                |pair: &config::Pair| status::Pair { pair: pair.to_string(), ..status::Pair::default() };
+            status.pairs = config.pairs.iter().map(pair).collect();
+        });
         Actor {
             name: name.clone(),
             config: config.clone(),
@@ -108,7 +116,7 @@ impl Actor {
             report,
             sender,
             ending: Arc::default(),
-            status: Shared::default(),
+            status,
             pairs: config.pairs.iter().map(Pair::new).collect(),
             links: Vec::new(),
             pushed: Vec::new(),
@@ -124,15 +132,9 @@ impl Actor {
         }
     }
 
-    /// The same with what others see of it, and how they end it.
-    pub(super) fn sharing(mut self, ending: &Arc<Ending>, status: &Shared) -> Actor {
-        (self.ending, self.status) = (Arc::clone(ending), status.clone());
-        self
-    }
-
     /// Syncs until it is to end; then the target is as if nobody had been there.
     pub(super) fn run(mut self, heard: &Receiver<Heard>) {
-        self.watch_all();
+        (0..self.pairs.len()).for_each(|number| self.watch(number));
         while !self.ending.is_wanted() {
             self.connect_if_due();
             self.try_again_if_due();
@@ -243,10 +245,6 @@ impl Actor {
             }
         }
         lost.into_iter().rev().for_each(|(at, why)| self.lose(at, why));
-    }
-
-    fn watch_all(&mut self) {
-        (0..self.pairs.len()).for_each(|number| self.watch(number));
     }
 
     /// Watches this side of a pair, if changes here are of interest.

@@ -2,20 +2,19 @@
 //! where it can run; where that does not work, archives have to do.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hotwatch_helper::entry::Content;
-use hotwatch_platform::process::{Exit, Signal, spawn};
 
 use super::embedded;
 use super::ending::Ending;
 use super::far::{Archive, Far, Root};
 use super::link::wire;
 use super::session::{Lost, Session, Told};
-use super::transport::{Instance, Transport, User, ask, command, complaint, read};
+use super::transport::{Instance, Tool, Transport, User, ask};
 use crate::config::{self, Sync};
 
 /// How long the helper may take on its way.
@@ -196,27 +195,14 @@ fn push(
 /// # Errors
 /// They fail, in words.
 pub fn feed(words: &[String], input: &[u8]) -> Result<(), String> {
-    let program = words.first().map_or("", String::as_str);
-    let cannot_run = |error| format!("cannot run `{program}`: {error}");
+    let cannot_run = |error| format!("cannot run `{}`: {error}", words.first().map_or("", String::as_str));
     let (stdin, mut to) = std::io::pipe().map_err(cannot_run)?;
-    let mut command = command(words);
-    command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped());
-    let started = spawn(&mut command).map_err(cannot_run)?;
-    drop(command);
-    let complains = read(started.stderr);
+    let tool = Tool::start(words, stdin.into()).map_err(cannot_run)?;
     // One that does not read says why.
-    let written = std::io::Write::write_all(&mut to, input);
+    let written = to.write_all(input);
     drop(to);
-    if !started.group.wait_end(started.group.id(), Some(PUSHED)) {
-        drop(started.group.signal(Signal::SIGKILL));
-    }
-    let exit = started.group.wait_leader().map_err(cannot_run)?;
-    drop(started.group.reap());
-    let said = complains.said();
-    match (exit, written) {
-        (Exit::Code(0), Ok(())) => Ok(()),
-        (exit, _) => Err(complaint(&said).unwrap_or_else(|| format!("`{program}` fails with {exit}"))),
-    }
+    tool.end(PUSHED)?;
+    written.map_err(|error| format!("it was not taken: {error}"))
 }
 
 /// Removes what was pushed to `helper` and does not run there, if something in `instance` can do that.

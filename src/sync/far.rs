@@ -6,17 +6,15 @@ use std::ffi::OsStr;
 use std::io::{self, PipeWriter, Read, pipe};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hotwatch_helper::entry::{Entry, Rel};
 use hotwatch_helper::replica::{Expect, Refusal};
 use hotwatch_helper::wire::Request;
-use hotwatch_platform::process::{Exit, Group, Signal, spawn};
 
 use super::session::{Lost, Session};
-use super::transport::{Instance, Reading, Transport, User, ask, command, complaint, read};
+use super::transport::{Instance, Tool, Transport, User, ask};
 
 /// How long it may take to unpack what has been sent.
 const UNPACKED: Duration = Duration::from_secs(120);
@@ -41,12 +39,11 @@ impl Far {
         what: (&Rel, Expect, &Entry),
         mode: u32,
         from: &mut dyn Read,
-        sent: impl FnMut(u64),
     ) -> Result<(), Lost> {
         match self {
-            Far::Helper(session) => session.put(pair, what, mode, from, sent),
+            Far::Helper(session) => session.put(pair, what, mode, from),
             Far::Archive(archive) => {
-                archive.put(pair, what.0, what.2, mode, from, sent);
+                archive.put(pair, what.0, what.2, mode, from);
                 Ok(())
             }
         }
@@ -115,8 +112,7 @@ struct Unpacking {
     pair: u32,
     builder: tar::Builder<PipeWriter>,
     paths: Vec<Rel>,
-    group: Group,
-    complains: Reading,
+    tool: Tool,
 }
 
 impl std::fmt::Debug for Unpacking {
@@ -157,15 +153,7 @@ impl Archive {
         hotwatch_helper::run::run(&exec, "/".as_ref(), longest, tell)
     }
 
-    fn put(
-        &mut self,
-        pair: u32,
-        path: &Rel,
-        entry: &Entry,
-        mode: u32,
-        from: &mut dyn Read,
-        mut sent: impl FnMut(u64),
-    ) {
+    fn put(&mut self, pair: u32, path: &Rel, entry: &Entry, mode: u32, from: &mut dyn Read) {
         if self.unpacking.as_ref().is_some_and(|unpacking| unpacking.pair != pair) {
             self.unpacked();
         }
@@ -191,9 +179,7 @@ impl Archive {
                     header.set_size(*size);
                     // An archive says how long a file is before it comes.
                     let content = from.take(*size).chain(io::repeat(b'\n')).take(*size);
-                    let appended = unpacking.builder.append_data(&mut header, &place, content);
-                    sent(*size);
-                    appended
+                    unpacking.builder.append_data(&mut header, &place, content)
                 }
                 Entry::Opaque(_) => Ok(()),
             }
@@ -211,28 +197,18 @@ impl Archive {
             let words = self.transport.unpack(&self.instance, root);
             let words = words.unwrap_or_else(|| self.transport.exec(&self.instance, &tar, User::Own));
             let (stdin, to) = pipe()?;
-            let mut command = command(&words);
-            command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped());
-            let started = spawn(&mut command)?;
-            let (paths, complains) = (Vec::new(), read(started.stderr));
+            let (tool, paths) = (Tool::start(&words, stdin.into())?, Vec::new());
             let builder = tar::Builder::new(to);
-            self.unpacking = Some(Unpacking { pair, builder, paths, group: started.group, complains });
+            self.unpacking = Some(Unpacking { pair, builder, paths, tool });
         }
         self.unpacking.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn unpacked(&mut self) {
-        let Some(Unpacking { builder, paths, group, complains, .. }) = self.unpacking.take() else { return };
+        let Some(Unpacking { builder, paths, tool, .. }) = self.unpacking.take() else { return };
         // The end of the archive is that of the pipe as well.
         drop(builder.into_inner());
-        if !group.wait_end(group.id(), Some(UNPACKED)) {
-            drop(group.signal(Signal::SIGKILL));
-        }
-        let exit = group.wait_leader();
-        drop(group.reap());
-        let said = complains.said();
-        if !matches!(exit, Ok(Exit::Code(0))) {
-            let reason = complaint(&said).unwrap_or_else(|| "it was not unpacked".to_owned());
+        if let Err(reason) = tool.end(UNPACKED) {
             self.refusals.extend(paths.into_iter().map(|path| (path, Refusal::Failed(reason.clone()))));
         }
     }

@@ -1,14 +1,14 @@
 //! What runs in the target, and the command here that stands for it.
 
-use super::SEPARATOR;
 use super::actor::Actor;
 use super::takeover::Takeover;
 use super::transport::User;
+use super::{SEPARATOR, place};
 use crate::config;
 
 impl Actor {
     /// What runs in the target, with its arguments.
-    pub(super) fn program(&self) -> Vec<String> {
+    fn program(&self) -> Vec<String> {
         let own = self.takeover.as_ref().and_then(Takeover::command);
         let (command, args) = match own {
             Some((command, args)) if self.config.run.is_empty() => (command, args),
@@ -16,20 +16,17 @@ impl Actor {
         };
         let args = if self.config.run_args.is_empty() { args } else { &self.config.run_args };
         let mut words = [command, args].concat();
-        if let (config::Target::Dir(dir), Some(binary)) = (&self.config.to, &self.config.binary)
+        if let Some(binary) = &self.config.binary
             && let Some(program) = words.first_mut().filter(|program| *program == binary)
         {
-            *program = dir.join(binary.trim_start_matches('/')).display().to_string();
+            *program = place(&self.config.to, binary).display().to_string();
         }
         words
     }
 
     /// What runs the program in the target, or shows what runs there.
     pub(super) fn command(&self) -> Result<Vec<String>, String> {
-        let link = self.links.first().ok_or_else(|| {
-            let why = self.told_lost.clone().unwrap_or_else(|| "it was not found yet".to_owned());
-            format!("{} is out of reach: {why}", self.transport.describe())
-        })?;
+        let link = self.links.first().ok_or_else(|| self.out_of_reach())?;
         let relay = |mode: &str, words: Vec<String>| {
             let program = std::env::current_exe()
                 .map_err(|error| format!("hotwatch's own program is not known: {error}"))?;

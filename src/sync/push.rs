@@ -1,6 +1,6 @@
 //! The binary of a service, put in its place in the target in one moment.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hotwatch_helper::entry::{Entry, Rel};
 use hotwatch_helper::filter::{Filter, Rules};
@@ -9,8 +9,8 @@ use hotwatch_helper::replica::{Expect, Options, Replica, open};
 use super::actor::Actor;
 use super::far::Far;
 use super::link::wire;
+use super::place;
 use super::session::Lost;
-use crate::config;
 
 /// The permissions of a program.
 const PROGRAM: u32 = 0o755;
@@ -18,15 +18,11 @@ const PROGRAM: u32 = 0o755;
 impl Actor {
     /// Puts `binary` in its place, at all links.
     pub(super) fn push(&mut self, binary: &Path) -> Result<(), String> {
-        let Some(place) = self.config.binary.clone() else { return Ok(()) };
+        let Some(binary_place) = self.config.binary.clone() else { return Ok(()) };
         if self.links.is_empty() {
-            let why = self.told_lost.clone().unwrap_or_else(|| "it was not found yet".to_owned());
-            return Err(format!("{} is out of reach: {why}", self.transport.describe()));
+            return Err(self.out_of_reach());
         }
-        let place = match &self.config.to {
-            config::Target::Dir(dir) => dir.join(place.trim_start_matches('/')),
-            _ => PathBuf::from(place),
-        };
+        let place = place(&self.config.to, &binary_place);
         let mut lost = Vec::new();
         for at in 0..self.links.len() {
             match self.push_to(at, binary, &place) {
@@ -65,12 +61,11 @@ impl Actor {
                     (&Rel::root(), Expect::Anything, &Entry::Dir),
                     PROGRAM,
                     &mut std::io::empty(),
-                    |_| {},
                 )?;
             }
             Far::Archive(archive) => archive.open(number, dir.display().to_string()),
         }
-        far.put(number, (&name, Expect::Anything, &entry), PROGRAM, &mut file, |_| {})?;
+        far.put(number, (&name, Expect::Anything, &entry), PROGRAM, &mut file)?;
         let refusals = far.settle()?;
         Ok(refusals.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal.to_string())))
     }

@@ -72,7 +72,7 @@ impl Actor {
     }
 
     /// Changes the target as it has to be while it is synced, once.
-    pub(super) fn take_over(&mut self) -> Result<(), String> {
+    fn take_over(&mut self) -> Result<(), String> {
         if self.takeover.is_none() && self.surroundings.runs {
             let file = self.surroundings.state.join(format!("{}.before", self.name));
             self.takeover = Takeover::begin(&self.config, self.surroundings.grace, file)?;
@@ -80,7 +80,7 @@ impl Actor {
         Ok(())
     }
 
-    pub(super) fn connect(&mut self, instance: Instance) -> Result<(), String> {
+    fn connect(&mut self, instance: Instance) -> Result<(), String> {
         self.opened += 1;
         let (number, sender) = (self.opened, self.sender.clone());
         let tell = move |told| drop(sender.send(Heard::Far(number, told)));
@@ -116,7 +116,7 @@ impl Actor {
     }
 
     /// The other half of `pair` at `instance`, of which nothing is known but what was agreed on.
-    pub(super) fn half(&self, pair: &Pair, instance: &Instance) -> Half {
+    fn half(&self, pair: &Pair, instance: &Instance) -> Half {
         let (near, pair) = (&pair.near, &pair.config);
         let about = format!("{:?} {} {} {:?}", pair.source, instance.name, pair.target, pair.mode);
         let id = xxhash_rust::xxh3::xxh3_64(about.as_bytes());
@@ -128,7 +128,13 @@ impl Actor {
         Half { theirs, agreed, pending: Pending::Everything, trouble, accepted: false, halted: None }
     }
 
-    pub(super) fn not_there(&mut self, why: String) {
+    /// Why nobody can be asked there, in words.
+    pub(super) fn out_of_reach(&self) -> String {
+        let why = self.told_lost.as_deref().unwrap_or("it was not found yet");
+        format!("{} is out of reach: {why}", self.transport.describe())
+    }
+
+    fn not_there(&mut self, why: String) {
         let target = self.transport.describe();
         if self.told_lost.as_ref() != Some(&why) && !self.is_restarting() {
             self.notice(
@@ -156,7 +162,7 @@ impl Actor {
     }
 
     /// Whether the target is on its way back.
-    pub(super) fn is_restarting(&self) -> bool {
+    fn is_restarting(&self) -> bool {
         self.restarted.is_some_and(|at| at.elapsed() < self.surroundings.grace + RESTART)
     }
 }

@@ -215,14 +215,14 @@ impl Sides<'_> {
                 }
                 let Ok((mut file, meta)) = open(&place) else { return Ok(Err(Refusal::Differs)) };
                 let mode = meta.permissions().mode();
-                self.far.put(self.number, (path, expect, entry), mode, &mut file, |_| {})?;
+                self.far.put(self.number, (path, expect, entry), mode, &mut file)?;
             }
             Entry::Dir => {
                 let mode = fs::metadata(&place).map_or(DIR, |meta| meta.permissions().mode() & 0o7777);
-                self.far.put(self.number, (path, expect, entry), mode, &mut io::empty(), |_| {})?;
+                self.far.put(self.number, (path, expect, entry), mode, &mut io::empty())?;
             }
             Entry::Link(_) | Entry::Opaque(_) => {
-                self.far.put(self.number, (path, expect, entry), FILE, &mut io::empty(), |_| {})?;
+                self.far.put(self.number, (path, expect, entry), FILE, &mut io::empty())?;
             }
         }
         Ok(Ok(()))

@@ -196,7 +196,7 @@ impl Actor {
         let nothing = session.scan(wire(number), vec![Rel::root()], false)?.is_empty();
         if is_new && nothing && !pair.config.source.is_file() {
             let made = (&Rel::root(), Expect::Exactly(None), &Entry::Dir);
-            session.put(wire(number), made, 0o755, &mut std::io::empty(), |_| {})?;
+            session.put(wire(number), made, 0o755, &mut std::io::empty())?;
             drop(session.settle()?);
         }
         if let Some(error) = link.open(number, &there, &pair.config, true)? {

@@ -203,8 +203,7 @@ impl Session {
         }
     }
 
-    /// Has `entry` stand at `path`, with the content `from` if it is a file. Calls `sent` with the number of bytes as
-    /// they go.
+    /// Has `entry` stand at `path`, with the content `from` if it is a file.
     ///
     /// # Errors
     /// The conversation is over. What else went wrong is told by [`Session::settle`].
@@ -214,14 +213,12 @@ impl Session {
         (path, expect, entry): (&Rel, Expect, &Entry),
         mode: u32,
         from: &mut dyn Read,
-        mut sent: impl FnMut(u64),
     ) -> Result<(), Lost> {
         let mut piece = vec![0; PIECE.min(usize::try_from(entry.size()).unwrap_or(PIECE) + 1)];
         let mut count = fill(from, &mut piece);
         let mut whole = count < piece.len();
         let (path, entry) = (path.clone(), entry.clone());
         self.send(&Request::Put { pair, path, expect, entry, mode, whole }, &piece[..count])?;
-        sent(count as u64);
         while !whole {
             if self.ending.is_wanted() {
                 return Err(Lost("hotwatch ends".to_owned()));
@@ -230,7 +227,6 @@ impl Session {
             count = fill(from, &mut piece);
             whole = count < piece.len();
             self.send(&Request::More { last: whole }, &piece[..count])?;
-            sent(count as u64);
         }
         Ok(())
     }
@@ -428,19 +424,15 @@ mod tests {
             let path = Rel::new(Path::new(name)).unwrap();
             let entry =
                 Entry::File { content: Content::of(bytes), size: bytes.len() as u64, executable: false };
-            let mut sent = 0;
             let put = (&path, Expect::Exactly(None), &entry);
-            session.put(3, put, 0o644, &mut Cursor::new(bytes), |count| sent += count).unwrap();
-            assert_eq!(sent, bytes.len() as u64);
+            session.put(3, put, 0o644, &mut Cursor::new(bytes)).unwrap();
             assert_eq!(session.settle().unwrap(), [], "{name}");
             assert_eq!(fs::read(root.join(name)).unwrap(), bytes, "{name}");
             let mut back = Vec::new();
             assert_eq!(session.fetch(3, &path, &mut back).unwrap().unwrap(), 0o644);
             assert_eq!(back, bytes);
             // It is announced as something else.
-            session
-                .put(3, (&path, Expect::Anything, &entry), 0o644, &mut Cursor::new(b"other"), |_| {})
-                .unwrap();
+            session.put(3, (&path, Expect::Anything, &entry), 0o644, &mut Cursor::new(b"other")).unwrap();
             assert_eq!(session.settle().unwrap(), [(path.clone(), Refusal::Differs)]);
         }
         assert_eq!(session.scan(3, vec![Rel::root()], true).unwrap().len(), 5);

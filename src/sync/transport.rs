@@ -5,13 +5,13 @@ mod container;
 mod kubectl;
 mod ssh;
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
-use hotwatch_platform::process::{Exit, Signal, spawn};
+use hotwatch_platform::process::{Exit, Group, Signal, spawn};
 
 use crate::config::Target;
 
@@ -146,7 +146,7 @@ fn machine(name: &str) -> String {
 
 /// `words` as a command.
 pub fn command(words: &[String]) -> Command {
-    let mut command = Command::new(words.first().map_or("", String::as_str));
+    let mut command = Command::new(program(words));
     command.args(words.get(1..).unwrap_or_default());
     command
 }
@@ -164,25 +164,56 @@ pub fn ask(words: &[String]) -> Result<String, String> {
 /// # Errors
 /// As for [`ask`].
 pub fn ask_within(words: &[String], longest: Duration) -> Result<String, String> {
-    let program = words.first().map_or("", String::as_str);
-    let cannot_run = |error| format!("cannot run `{program}`: {error}");
-    let mut command = command(words);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let started = spawn(&mut command).map_err(cannot_run)?;
-    let group = started.group;
-    let (stdout, stderr) = (read(started.stdout), read(started.stderr));
-    let in_time = group.wait_end(group.id(), Some(longest));
-    // What it leaves behind may hold its output.
-    drop(group.signal(Signal::SIGKILL));
-    let exit = group.wait_leader().map_err(cannot_run)?;
-    drop(group.reap());
-    let [stdout, stderr] = [stdout, stderr].map(Reading::said);
-    match exit {
-        _ if !in_time => {
-            Err(format!("`{program}` does not answer; it was ended after {} s", longest.as_secs()))
+    let cannot_run = |error| format!("cannot run `{}`: {error}", program(words));
+    Tool::start(words, Stdio::null()).map_err(cannot_run)?.end(longest)
+}
+
+/// The program of `words`.
+fn program(words: &[String]) -> &str {
+    words.first().map_or("", String::as_str)
+}
+
+/// A tool that runs, and what it writes.
+#[derive(Debug)]
+pub struct Tool {
+    program: String,
+    group: Group,
+    stdout: Reading,
+    stderr: Reading,
+}
+
+impl Tool {
+    /// Starts `words` with `stdin`.
+    ///
+    /// # Errors
+    /// They cannot be run.
+    pub fn start(words: &[String], stdin: Stdio) -> io::Result<Tool> {
+        let mut command = command(words);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = spawn(&mut command)?;
+        let (stdout, stderr) = (read(started.stdout), read(started.stderr));
+        Ok(Tool { program: program(words).to_owned(), group: started.group, stdout, stderr })
+    }
+
+    /// What it has written once it has ended, which it must with success and within `longest`.
+    ///
+    /// # Errors
+    /// It does not; what it complained of.
+    pub fn end(self, longest: Duration) -> Result<String, String> {
+        let Tool { program, group, stdout, stderr } = self;
+        let in_time = group.wait_end(group.id(), Some(longest));
+        // What it leaves behind may hold its output.
+        drop(group.signal(Signal::SIGKILL));
+        let exit = group.wait_leader().map_err(|error| format!("`{program}` was lost: {error}"))?;
+        drop(group.reap());
+        let [stdout, stderr] = [stdout, stderr].map(Reading::said);
+        match exit {
+            _ if !in_time => {
+                Err(format!("`{program}` does not answer; it was ended after {} s", longest.as_secs()))
+            }
+            Exit::Code(0) => Ok(stdout.trim().to_owned()),
+            exit => Err(complaint(&stderr).unwrap_or_else(|| format!("`{program}` fails with {exit}"))),
         }
-        Exit::Code(0) => Ok(stdout.trim().to_owned()),
-        exit => Err(complaint(&stderr).unwrap_or_else(|| format!("`{program}` fails with {exit}"))),
     }
 }
 
