@@ -70,6 +70,13 @@ fn until_line(up: &mut Up, line: &str) -> Value {
     up.until(&format!("line `{line}`"), |seen| is(seen, "log", "web") && seen["line"] == line)
 }
 
+/// Ends hotwatch, which leaves nothing in `container`.
+fn ends_well(up: Up, container: &Container) {
+    let (exit, _) = up.stop();
+    assert!(exit.success());
+    assert_eq!(container.left_behind(), "");
+}
+
 /// The fixture `web`, whose sources are put into the project.
 struct Server {
     port: u16,
@@ -79,6 +86,11 @@ impl Server {
     fn new(project: &Project) -> Server {
         copy(&fixture("web"), &project.path("web"));
         Server { port: free_ports(1)[0] }
+    }
+
+    /// Those of its entry in the config file.
+    fn settings(&self) -> String {
+        format!("port = {}\nready = {{ settle = \"100ms\" }}", self.port)
     }
 
     /// The variable that tells it where to listen.

@@ -54,7 +54,7 @@ fn docker_leads_into_containers_as_well() {
     let server = Server::new(&project);
     let container = Container::busybox(&project).start(&["--env", &server.env()]);
     project.write("web/page.html", "one");
-    let settings = format!("port = {}\nready = {{ settle = \"100ms\" }}", server.port);
+    let settings = server.settings();
     let sync = format!(
         "to = {{ docker = {:?} }}\nbinary = \"/app/server\"\npost_sync = [\"cat\", \"page.html\"]\n{}",
         container.name,

@@ -63,9 +63,7 @@ fn what_is_saved_here_is_there() {
     container.until_reads("/app/last", "last");
     assert!(!container.has("/app/other.out"));
 
-    let (exit, _) = up.stop();
-    assert!(exit.success());
-    assert_eq!(container.left_behind(), "");
+    ends_well(up, &container);
 }
 
 #[test]
@@ -140,7 +138,7 @@ fn a_program_that_is_synced_as_a_file_runs_anew_after_a_save() {
     let out = project.path("web/out");
     fs::create_dir(&out).unwrap();
     server.build(&project, &out.join("server"));
-    let settings = format!("port = {}\nready = {{ settle = \"100ms\" }}", server.port);
+    let settings = server.settings();
     let sync = to(&container) + "run = [\"/app/out/server\"]\n" + &pair("/app", "include = [\"/out\"]");
     configure(&project, &settings, &sync);
     let mut up = up(&project);

@@ -11,7 +11,7 @@ fn after_a_restart_everything_is_as_before() {
     let server = Server::new(&project);
     let container = Container::busybox(&project).start(&["--env", &server.env()]);
     project.write("web/page.html", "one");
-    let settings = format!("port = {}\nready = {{ settle = \"100ms\" }}", server.port);
+    let settings = server.settings();
     let sync = format!(
         "to = {{ podman = {:?} }}\nbinary = \"/app/server\"\n{}",
         container.name,
@@ -39,9 +39,7 @@ fn after_a_restart_everything_is_as_before() {
     container.until_reads("/app/pages/page.html", "two");
     server.save(&project, "two", "");
     server.until_answer("two");
-    let (exit, _) = up.stop();
-    assert!(exit.success());
-    assert_eq!(container.left_behind(), "");
+    ends_well(up, &container);
 }
 
 #[test]
@@ -53,7 +51,7 @@ fn one_that_is_not_there_is_waited_for() {
     let server = Server::new(&project);
     let container = Container::busybox(&project);
     project.write("web/page.html", "one");
-    let settings = format!("port = {}\nready = {{ settle = \"100ms\" }}", server.port);
+    let settings = server.settings();
     let sync = format!(
         "to = {{ podman = {:?} }}\nbinary = \"/app/server\"\n{}",
         container.name,
@@ -86,7 +84,5 @@ fn one_that_is_not_there_is_waited_for() {
     container.until_reads("/app/pages/page.html", "two");
     up.until_event("ready", "web");
     server.until_answer("one");
-    let (exit, _) = up.stop();
-    assert!(exit.success());
-    assert_eq!(container.left_behind(), "");
+    ends_well(up, &container);
 }

@@ -62,7 +62,7 @@ fn a_binary_runs_in_a_container_of_a_pod() {
     let server = Server::new(&project);
     let container = Container::busybox(&project);
     let pod = format!("pod = {:?}, container = \"web\"", container.name);
-    let settings = format!("port = {}\nready = {{ settle = \"100ms\" }}", server.port);
+    let settings = server.settings();
     configure(&project, &settings, &(to(&pod) + "binary = \"/app/server\"\n"));
     let mut up = up_to(&project, &[&container]);
     let notice = up.until_notice("is out of reach: ");

@@ -24,9 +24,7 @@ fn a_writable_volume_is_enough_where_the_root_is_read_only() {
     container.until_reads("/data/page", "two");
     project.remove("web/page");
     container.until_true(&["test", "!", "-e", "/data/page"]);
-    let (exit, _) = up.stop();
-    assert!(exit.success());
-    assert_eq!(container.left_behind(), "");
+    ends_well(up, &container);
     assert_eq!(fs::read_dir(&volume).unwrap().count(), 0);
 }
 
@@ -57,9 +55,7 @@ fn archives_have_to_do_where_no_helper_can_run() {
     container.until_reads("/data/page", "two");
     project.remove("web/page");
     container.until_true(&["test", "!", "-e", "/data/page"]);
-    let (exit, _) = up.stop();
-    assert!(exit.success());
-    assert_eq!(container.left_behind(), "");
+    ends_well(up, &container);
 }
 
 #[test]
@@ -71,7 +67,7 @@ fn a_user_who_is_not_root_gets_what_is_theirs() {
     let server = Server::new(&project);
     let container = Container::busybox(&project).start(&["--user", "1000:1000", "--env", &server.env()]);
     container.run(&["sh", "-c", "mkdir /app && busybox chown 1000:1000 /app"]).unwrap();
-    let settings = format!("port = {}\nready = {{ settle = \"100ms\" }}", server.port);
+    let settings = server.settings();
     let sync = format!(
         "to = {{ podman = {:?} }}\nbinary = \"/app/server\"\npost_sync = [\"id\", \"-u\"]\n{}",
         container.name,
@@ -90,9 +86,7 @@ fn a_user_who_is_not_root_gets_what_is_theirs() {
     server.save(&project, "two", "");
     up.until_event("restarted", "web");
     server.until_answer("two");
-    let (exit, _) = up.stop();
-    assert!(exit.success());
-    assert_eq!(container.left_behind(), "");
+    ends_well(up, &container);
 }
 
 #[test]
@@ -110,7 +104,5 @@ fn root_writes_for_an_owner_who_could_not() {
     until_synced(&mut up);
     let how = container.run(&["stat", "-c", "%u:%g %a", "/data/page"]);
     assert_eq!(how.as_deref(), Some("1000:1000 640\n"));
-    let (exit, _) = up.stop();
-    assert!(exit.success());
-    assert_eq!(container.left_behind(), "");
+    ends_well(up, &container);
 }
