@@ -106,7 +106,14 @@ impl Actor {
         let mut look = all || comes_back(flow) || retried;
         for attempt in 0..TRIES {
             self.look(at, number, flow, &scope, look)?;
-            if let Some(halt) = self.is_halted(at, number, flow) {
+            let mut halt = self.is_halted(at, number, flow);
+            if halt.is_some() && !scope.contains(&Rel::root()) {
+                // All files seem gone. Whether the root is as well was not looked at.
+                scope = BTreeSet::from([Rel::root()]);
+                self.look(at, number, flow, &scope, true)?;
+                halt = self.is_halted(at, number, flow);
+            }
+            if let Some(halt) = halt {
                 let words = self.words(number, halt);
                 self.halt(at, number, Some(halt), &words);
                 return Ok(led);

@@ -52,7 +52,14 @@ fn a_side_that_has_lost_everything_is_not_followed_before_somebody_says_so() {
     }
     let mut up = both.up();
     up.until_event("synced", "web");
+    let helpers = both.helpers();
+    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
     fs::rename(&both.there, both.project.beside("gone")).unwrap();
+    // It is these that are looked at first, not the root.
+    for name in ["a", "b", "c"] {
+        fs::write(both.here.join(name), "1").unwrap();
+    }
+    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
     let notice = up.until_notice("has halted");
     assert!(notice["message"].as_str().unwrap().contains("is gone"), "{notice}");
     assert!(both.here.join("a").exists());

@@ -31,7 +31,13 @@ impl Replica {
     pub fn scan(&mut self, path: &Rel) -> Vec<(Rel, Entry)> {
         let mut found = Vec::new();
         match self.find(path) {
-            Ok(Some((place, meta))) => self.walk(path, &place, &meta, &mut found),
+            Ok(Some((place, meta))) => {
+                self.walk(path, &place, &meta, &mut found);
+                // A directory that goes while it is looked at seems to be empty.
+                if meta.is_dir() && found.len() == 1 && matches!(there(fs::metadata(&place)), Ok(None)) {
+                    found.clear();
+                }
+            }
             Ok(None) => {}
             Err(error) => found.push((path.clone(), unreadable(&error))),
         }
