@@ -36,7 +36,7 @@ use crate::record::Tell;
 use actor::Actor;
 pub use connect::feed;
 pub use embedded::helper;
-use ending::Ending;
+pub use ending::Ending;
 use session::Told;
 use status::Shared;
 pub use status::Status;

@@ -6,7 +6,8 @@ use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::{Receiver, bounded, select, unbounded};
+use crossbeam_channel::{Receiver, bounded, select, tick, unbounded};
+use hotwatch_helper::supervise::BEAT;
 use hotwatch_platform::process::{Exit, Group, Signal, set_name, spawn};
 use hotwatch_platform::signal::{Blocked, Termination};
 
@@ -48,8 +49,11 @@ fn run(words: &[String], heard: &Receiver<Termination>) -> Result<ExitCode, Erro
     // The end of this process is that of the pipe, and so of the program, also if it is killed.
     let (stdin, mut orders) = pipe().map_err(Error::io("open a pipe"))?;
     let end = start(words, stdin.into())?.1;
+    let beat = tick(BEAT);
     loop {
         select! {
+            // Where a connection is cut the other end hears nothing, not even its end.
+            recv(beat) -> _ => drop(writeln!(orders, "0")),
             recv(heard) -> signal => match signal {
                 // Nobody may be left who reads it.
                 Ok(signal) => drop(writeln!(orders, "{}", number(signal))),
@@ -80,6 +84,8 @@ fn restarted(
         since = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
         // Its end is the end of this process; where somebody has started it again, it goes on.
         match ask(state).unwrap_or_default().split_once(' ') {
+            // Also one whose output cannot be shown.
+            Some(("true", _)) if heard.recv_timeout(AGAIN).is_ok() => return Ok(ExitCode::SUCCESS),
             Some(("true", _)) => {}
             Some((_, exit)) => return Ok(code(exit.parse().ok().map(Exit::Code))),
             None => return Ok(ExitCode::FAILURE),

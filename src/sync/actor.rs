@@ -13,6 +13,7 @@ use hotwatch_helper::watching::{self, Watching};
 
 use super::connect::leave;
 use super::ending::Ending;
+use super::far::Far;
 use super::link::{Link, Pending, comes_back, flow, left_out};
 use super::reach::RETRY;
 use super::reconcile::Flow;
@@ -153,7 +154,12 @@ impl Actor {
             heard.try_iter().for_each(|event| self.hear(event));
         }
         self.pairs.iter_mut().for_each(|pair| drop(pair.watching.take()));
-        self.links.clear();
+        for link in self.links.drain(..) {
+            let Far::Helper(session) = link.far else { continue };
+            if link.helper.is_some() && session.leave() {
+                self.pushed.retain(|(instance, _)| *instance != link.instance);
+            }
+        }
         for (instance, helper) in &self.pushed {
             leave(self.transport.as_ref(), instance, helper);
         }
@@ -173,19 +179,17 @@ impl Actor {
             }
             Heard::Far(number, told) => {
                 let Some(link) = self.links.iter_mut().find(|link| link.number == number) else { return };
-                let half = |pair: u32| usize::try_from(pair).unwrap_or(usize::MAX);
+                // Where nothing comes back nobody has asked for that.
+                let is_asked = |number: &usize| {
+                    self.pairs.get(*number).is_some_and(|pair| comes_back(flow(pair.config.mode)))
+                };
+                let half = |pair: u32| usize::try_from(pair).ok().filter(is_asked);
                 match told {
                     Told::Changed(pair, paths) => {
-                        link.halves
-                            .get_mut(half(pair))
-                            .into_iter()
-                            .for_each(|half| half.pending.add(paths.clone()));
+                        half(pair).into_iter().for_each(|at| link.halves[at].pending.add(paths.clone()));
                     }
                     Told::Everything(pair) => {
-                        link.halves
-                            .get_mut(half(pair))
-                            .into_iter()
-                            .for_each(|half| half.pending = Pending::Everything);
+                        half(pair).into_iter().for_each(|at| link.halves[at].pending = Pending::Everything);
                     }
                     Told::Warning(message) => self.notice(Level::Warning, message),
                     Told::Lost => {}
@@ -234,15 +238,13 @@ impl Actor {
             let half = &mut link.halves[number];
             let gone = left_out(half.agreed.tree(), &filter);
             left_out(&half.theirs, &filter).into_iter().for_each(|(path, _)| half.theirs.set(path, None));
-            if let Err(error) = half.agreed.agree(gone) {
-                lost.push((at, Lost(error.to_string())));
-            }
+            let agreed = half.agreed.agree(gone).map_err(Lost::here);
             half.pending = Pending::Everything;
-            let (config, root) =
-                (&self.pairs[number].config, root(&self.config.to, &self.pairs[number].config));
-            if let Err(error) = link.open(number, &root, config, comes_back(flow(config.mode))) {
-                lost.push((at, error));
-            }
+            let config = &self.pairs[number].config;
+            let root = root(&self.config.to, config);
+            let opened =
+                agreed.and_then(|()| link.open(number, &root, config, comes_back(flow(config.mode))));
+            lost.extend(opened.err().map(|why| (at, why)));
         }
         lost.into_iter().rev().for_each(|(at, why)| self.lose(at, why));
     }
@@ -255,6 +257,12 @@ impl Actor {
         if is_reverse || !pair.config.source.exists() {
             return;
         }
+        self.watch_source(number);
+    }
+
+    /// The same for sure; a file that is to come is watched for by its directory.
+    pub(super) fn watch_source(&mut self, number: usize) {
+        let pair = &mut self.pairs[number];
         let sender = self.sender.clone();
         let tell = move |told| drop(sender.send(Heard::Near(number, told)));
         match Watching::start(&pair.config.source, pair.near.filter(), self.surroundings.quiet, tell) {

@@ -28,7 +28,7 @@ impl Actor {
         let begun = Instant::now();
         let failure = match &mut link.far {
             Far::Helper(session) => session.run(words, &dir, longest, &mut show)?,
-            Far::Archive(archive) => archive.run(words, longest, &mut show).err(),
+            Far::Archive(archive) => archive.run(words, &dir, longest, &mut show).err(),
         };
         lines.rest(|stderr, line| {
             let stream = if stderr { Stream::Stderr } else { Stream::Stdout };

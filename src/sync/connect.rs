@@ -73,7 +73,8 @@ pub fn connect(
             };
             let roots = place.sync.pairs.iter().map(root).enumerate();
             let roots: BTreeMap<u32, Root> = roots.map(|(number, root)| (wire(number), root)).collect();
-            let far = Far::Archive(Archive::new(Arc::clone(transport), instance.clone(), roots));
+            let far = Archive::new(Arc::clone(transport), instance.clone(), roots, Arc::clone(ending));
+            let far = Far::Archive(far);
             let words = format!(
                 "by archives, which add and overwrite only, since {why}; nothing comes back from there, and what \
                  differs there is not seen"
@@ -113,34 +114,37 @@ fn with_helper_for(
         (None, Some(private)) => vec![private?],
         _ => places(place.sync),
     };
-    for dir in places {
-        let helper = format!("{}/.hotwatch-helper-{}", dir.trim_end_matches('/'), place.name);
-        let start = || {
-            let words = transport.exec(instance, &[helper.clone(), "serve".to_owned()], user(place.sync));
-            let session = Session::start(&words, ending, tell.clone())?;
-            match session.program == Some(Content::of(program)) {
-                true => Ok(session),
-                false if session.program.is_none() => {
-                    Err(Lost("it cannot tell what program it is; is `/proc` there?".to_owned()))
+    let serves = |helper: &str| {
+        let words = transport.exec(instance, &[helper.to_owned(), "serve".to_owned()], user(place.sync));
+        let session = Session::start(&words, ending, tell.clone())?;
+        match session.program == Some(Content::of(program)) {
+            true => Ok(session),
+            false if session.program.is_none() => {
+                Err(Lost("it cannot tell what program it is; is `/proc` there?".to_owned()))
+            }
+            false => Err(Lost("what is there is another program than was pushed".to_owned())),
+        }
+    };
+    std::thread::scope(|scope| {
+        for dir in places {
+            let helper = format!("{}/.hotwatch-helper-{}", dir.trim_end_matches('/'), place.name);
+            if place.known
+                && let Ok(session) = serves(&helper)
+            {
+                return Ok((session, helper));
+            }
+            let pushed = push(transport.as_ref(), instance, (&dir, &helper), program, ending);
+            match pushed.and_then(|()| serves(&helper).map_err(|Lost(why)| why)) {
+                Ok(session) => return Ok((session, helper)),
+                Err(why) => {
+                    // The next place need not wait for that.
+                    scope.spawn(move || discard(transport.as_ref(), instance, &helper));
+                    reasons.push(format!("not in `{dir}`: {why}"));
                 }
-                false => Err(Lost("what is there is another program than was pushed".to_owned())),
-            }
-        };
-        if place.known
-            && let Ok(session) = start()
-        {
-            return Ok((session, helper));
-        }
-        let pushed = push(transport, instance, &dir, &helper, program);
-        match pushed.and_then(|()| start().map_err(|Lost(why)| why)) {
-            Ok(session) => return Ok((session, helper)),
-            Err(why) => {
-                discard(transport.as_ref(), instance, &helper);
-                reasons.push(format!("not in `{dir}`: {why}"));
             }
         }
-    }
-    Err(format!("its helper does not run there ({})", reasons.join("; ")))
+        Err(format!("its helper does not run there ({})", reasons.join("; ")))
+    })
 }
 
 /// As whom the helper runs: only root may give files to others.
@@ -165,11 +169,11 @@ fn places(sync: &Sync) -> Vec<String> {
 
 /// Has `program` lie at `helper` in the directory `dir`, for everybody to run.
 fn push(
-    transport: &Arc<dyn Transport>,
+    transport: &dyn Transport,
     instance: &Instance,
-    dir: &str,
-    helper: &str,
+    (dir, helper): (&str, &str),
     program: &[u8],
+    ending: &Ending,
 ) -> Result<(), String> {
     let name = helper.rsplit('/').next().unwrap_or(helper);
     let mut archive = tar::Builder::new(Vec::new());
@@ -179,30 +183,33 @@ fn push(
     let archived = archive.append_data(&mut header, name, program).and_then(|()| archive.into_inner());
     let archived = archived.map_err(|error| error.to_string())?;
     if let Some(unpack) = transport.unpack(instance, dir) {
-        return feed(&unpack, &archived);
+        return feed(&unpack, &archived, ending);
     }
     let script = "cat > \"$0.new\" && chmod 755 \"$0.new\" && mv -f \"$0.new\" \"$0\"";
     let shell = ["sh", "-c", script, helper].map(str::to_owned);
     let tar = ["tar", "-xf", "-", "-C", dir].map(str::to_owned);
-    feed(&transport.exec(instance, &shell, User::Own), program).or_else(|shell| {
-        feed(&transport.exec(instance, &tar, User::Own), &archived)
+    feed(&transport.exec(instance, &shell, User::Own), program, ending).or_else(|shell| {
+        feed(&transport.exec(instance, &tar, User::Own), &archived, ending)
             .map_err(|tar| format!("neither a shell ({shell}) nor `tar` ({tar}) is there to take it"))
     })
 }
 
-/// Runs `words` with `input`; they must succeed.
+/// Runs `words` with `input`; they must succeed, in time, and not outlive the sync.
 ///
 /// # Errors
 /// They fail, in words.
-pub fn feed(words: &[String], input: &[u8]) -> Result<(), String> {
+pub fn feed(words: &[String], input: &[u8], ending: &Ending) -> Result<(), String> {
     let cannot_run = |error| format!("cannot run `{}`: {error}", words.first().map_or("", String::as_str));
     let (stdin, mut to) = std::io::pipe().map_err(cannot_run)?;
     let tool = Tool::start(words, stdin.into()).map_err(cannot_run)?;
-    // One that does not read says why.
-    let written = to.write_all(input);
-    drop(to);
-    tool.end(PUSHED)?;
-    written.map_err(|error| format!("it was not taken: {error}"))
+    tool.ends_with(ending);
+    std::thread::scope(|scope| {
+        let written = scope.spawn(move || to.write_all(input));
+        // One that does not read says why, or is ended; then nobody is left to write to.
+        tool.end(PUSHED)?;
+        let written = written.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written.map_err(|error| format!("it was not taken: {error}"))
+    })
 }
 
 /// Removes what was pushed to `helper` and does not run there, if something in `instance` can do that.
@@ -212,7 +219,7 @@ fn discard(transport: &dyn Transport, instance: &Instance, helper: &str) {
     drop(discard(User::Root).or_else(|_| discard(User::Own)));
 }
 
-/// Removes the helper at `helper` from `instance`.
+/// Removes the helper at `helper` from `instance`, for which no conversation with it is needed.
 pub fn leave(transport: &dyn Transport, instance: &Instance, helper: &str) {
     let words = [helper, "leave"].map(str::to_owned);
     let leave = |user| ask(&transport.exec(instance, &words, user));

@@ -7,14 +7,18 @@ use std::io::{self, PipeWriter, Read, pipe};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hotwatch_helper::entry::{Entry, Rel};
 use hotwatch_helper::replica::{Expect, Refusal};
 use hotwatch_helper::wire::Request;
 
+use super::ending::Ending;
 use super::session::{Lost, Session};
 use super::transport::{Instance, Tool, Transport, User, ask};
+
+/// How many paths go to one command; there is a limit to how long its words may be together.
+const PATHS: usize = 200;
 
 /// How long it may take to unpack what has been sent.
 const UNPACKED: Duration = Duration::from_secs(120);
@@ -99,6 +103,7 @@ impl Root {
 pub struct Archive {
     transport: Arc<dyn Transport>,
     instance: Instance,
+    ending: Arc<Ending>,
     /// Those of the pairs, by their numbers.
     roots: BTreeMap<u32, Root>,
     unpacking: Option<Unpacking>,
@@ -122,8 +127,14 @@ impl std::fmt::Debug for Unpacking {
 }
 
 impl Archive {
-    /// Reaches `instance` by `transport`; `roots` are those of the pairs, by their numbers.
-    pub fn new(transport: Arc<dyn Transport>, instance: Instance, roots: BTreeMap<u32, Root>) -> Archive {
+    /// Reaches `instance` by `transport`; `roots` are those of the pairs, by their numbers. What is on its way does not
+    /// outlive the sync that ends with `ending`.
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        instance: Instance,
+        roots: BTreeMap<u32, Root>,
+        ending: Arc<Ending>,
+    ) -> Archive {
         for root in roots.values() {
             let dir = root.dir.clone();
             let words = ["mkdir", "-p", "--", &dir].map(str::to_owned);
@@ -131,7 +142,7 @@ impl Archive {
             drop(ask(&transport.exec(&instance, &words, User::Own)));
         }
         let (unpacking, removes, refusals) = Default::default();
-        Archive { transport, instance, roots, unpacking, removes, refusals }
+        Archive { transport, instance, ending, roots, unpacking, removes, refusals }
     }
 
     /// Calls the tree below `root` by the number `pair` from now on.
@@ -139,16 +150,22 @@ impl Archive {
         self.roots.insert(pair, Root { dir, name: None });
     }
 
-    /// Runs `words` there for as long as `longest`; what they write goes to `tell`, with whether to standard error.
+    /// Runs `words` there, in `dir`, for as long as `longest`; what they write goes to `tell`, with whether to standard error.
     ///
     /// # Errors
     /// They fail, in words.
     pub fn run(
         &self,
         words: &[String],
+        dir: &Path,
         longest: Duration,
         tell: &mut dyn FnMut(bool, &[u8]),
     ) -> Result<(), String> {
+        let mut all = ["sh", "-c", "cd -- \"$0\" && exec \"$@\""].map(str::to_owned).to_vec();
+        all.push(dir.display().to_string());
+        all.extend_from_slice(words);
+        // Where it is the root, a shell is not needed.
+        let words = if dir == Path::new("/") { words } else { &all };
         let exec = self.transport.exec(&self.instance, words, User::Own);
         hotwatch_helper::run::run(&exec, "/".as_ref(), longest, tell)
     }
@@ -166,6 +183,9 @@ impl Archive {
             let mut header = tar::Header::new_gnu();
             header.set_mode(mode);
             header.set_size(0);
+            // Who looks at times alone sees that it is another file.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            header.set_mtime(now.as_secs());
             match entry {
                 Entry::Dir => {
                     header.set_entry_type(tar::EntryType::Directory);
@@ -192,12 +212,15 @@ impl Archive {
     /// The archive that goes to `pair` now.
     fn unpacking(&mut self, pair: u32) -> io::Result<&mut Unpacking> {
         if self.unpacking.is_none() {
+            // What has to go makes way first.
+            self.removed();
             let root = self.roots.get(&pair).map_or("/", |root| root.dir.as_str());
             let tar = ["tar", "-xf", "-", "-C", root].map(str::to_owned);
             let words = self.transport.unpack(&self.instance, root);
             let words = words.unwrap_or_else(|| self.transport.exec(&self.instance, &tar, User::Own));
             let (stdin, to) = pipe()?;
             let (tool, paths) = (Tool::start(&words, stdin.into())?, Vec::new());
+            tool.ends_with(&self.ending);
             let builder = tar::Builder::new(to);
             self.unpacking = Some(Unpacking { pair, builder, paths, tool });
         }
@@ -227,19 +250,25 @@ impl Archive {
         ask(&self.transport.exec(&self.instance, &words, User::Own)).map(|_| ())
     }
 
-    fn settle(&mut self) -> Vec<(Rel, Refusal)> {
-        self.unpacked();
+    /// Removes what is to go.
+    fn removed(&mut self) {
         let (dirs, files): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.removes).into_iter().partition(|(_, _, is_dir)| *is_dir);
-        if let Err(reason) = self.run_on(&["rm", "-f", "--"], &files) {
+        for some in files.chunks(PATHS) {
+            let Err(reason) = self.run_on(&["rm", "-f", "--"], some) else { continue };
             let reason = format!("it stays there, since `rm` cannot be run there: {reason}");
-            let refused = |(_, path, _): (u32, Rel, bool)| (path, Refusal::Failed(reason.clone()));
-            self.refusals.extend(files.into_iter().map(refused));
+            let refused = |(_, path, _): &(u32, Rel, bool)| (path.clone(), Refusal::Failed(reason.clone()));
+            self.refusals.extend(some.iter().map(refused));
         }
-        for dir in dirs {
+        for some in dirs.chunks(PATHS) {
             // One that holds something of the target's own stays.
-            drop(self.run_on(&["rmdir", "--"], &[dir]));
+            drop(self.run_on(&["rmdir", "--"], some));
         }
+    }
+
+    fn settle(&mut self) -> Vec<(Rel, Refusal)> {
+        self.unpacked();
+        self.removed();
         std::mem::take(&mut self.refusals)
     }
 }

@@ -48,7 +48,7 @@ impl Actor {
                 return self.not_there(why);
             }
         }
-        (self.pause, self.told_lost) = (RETRY.0, None);
+        self.told_lost = None;
         // Nobody tells of other pods, nor that one is gone to which no connection is open.
         let closed = self.links.iter().any(|link| matches!(link.far, Far::Archive(_)));
         let many = closed || matches!(self.config.to, config::Target::Kubectl(_));
@@ -85,7 +85,8 @@ impl Actor {
         let (number, sender) = (self.opened, self.sender.clone());
         let tell = move |told| drop(sender.send(Heard::Far(number, told)));
         let halves: Vec<Half> = self.pairs.iter().map(|pair| self.half(pair, &instance)).collect();
-        let known = halves.iter().any(|half| !half.agreed.tree().is_bare());
+        // The one that holds the lock of what runs is not replaced, if it can be helped.
+        let known = halves.is_empty() || halves.iter().any(|half| !half.agreed.tree().is_bare());
         // Of another project there may be a service of the same name.
         let project = xxhash_rust::xxh3::xxh3_64(self.surroundings.state.as_os_str().as_encoded_bytes());
         let name = format!("{}-{:08x}", self.name, project >> 32);
@@ -144,6 +145,11 @@ impl Actor {
         }
         self.status.with(|status| (status.reached, status.lost) = (None, Some(why.clone())));
         self.told_lost = Some(why);
+        self.retry_later();
+    }
+
+    /// Has the target be looked for again, the later the more often that was in vain.
+    fn retry_later(&mut self) {
         self.retry = Some(Instant::now() + self.pause);
         self.pause = (self.pause * 2).min(RETRY.1);
     }
@@ -158,7 +164,7 @@ impl Actor {
         if !self.is_restarting() {
             self.notice(Level::Warning, format!("{} is lost: {why}", self.transport.describe()));
         }
-        (self.retry, self.pause) = (Some(Instant::now() + RETRY.0), RETRY.0);
+        self.retry_later();
     }
 
     /// Whether the target is on its way back.

@@ -65,8 +65,9 @@ impl Actor {
             Copy::Kept(copy) => copy.clone(),
         };
         let failed = |error: std::io::Error| format!("`{}`: {error}", copy_name(conflict));
+        let is_dir = fs::symlink_metadata(&place).is_ok_and(|meta| meta.is_dir());
         if winner == Winner::Theirs {
-            if place.is_dir() {
+            if is_dir {
                 return Err(format!(
                     "`{}` is a directory; move what you want of it by hand",
                     copy_name(conflict)
@@ -92,7 +93,7 @@ impl Actor {
                 pair.near.finish(writing, content).map_err(|it| it.to_string())?;
             }
         }
-        let removed = if place.is_dir() { fs::remove_dir_all(&place) } else { fs::remove_file(&place) };
+        let removed = if is_dir { fs::remove_dir_all(&place) } else { fs::remove_file(&place) };
         match removed {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
             _ => Ok(()),

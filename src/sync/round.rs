@@ -1,10 +1,12 @@
 //! A plan carried out: step by step, on both sides. What was done is agreed on; what was refused, since something else
 //! stood there, is looked at again.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use hotwatch_helper::entry::{Entry, Hasher, Rel};
@@ -158,7 +160,7 @@ impl Sides<'_> {
                 done.conflicts.push(aside);
             }
         }
-        self.take_over(taken, plan.agreed, refused, &mut done).map_err(Lost::from)?;
+        self.take_over(taken, plan.agreed, refused, &mut done).map_err(Lost::here)?;
         Ok(done)
     }
 
@@ -170,9 +172,10 @@ impl Sides<'_> {
         refused: Vec<(Side, Rel, Refusal)>,
         done: &mut Done,
     ) -> io::Result<()> {
+        let why: BTreeMap<&Rel, &Refusal> =
+            refused.iter().rev().map(|(_, path, refusal)| (path, refusal)).collect();
         for Taken { side, path, entry } in taken {
-            let refusal = refused.iter().find(|(_, of, _)| *of == path).map(|(_, _, refusal)| refusal);
-            match refusal {
+            match why.get(&path) {
                 None => {
                     let tree = if side == Side::Ours { &mut *self.ours } else { &mut *self.theirs };
                     let file = entry.as_ref().or(tree.get(&path)).filter(|entry| !entry.is_dir());
@@ -243,7 +246,8 @@ impl Sides<'_> {
         };
         let number = self.number;
         match self.session()?.fetch(number, path, &mut writing)? {
-            Ok(mode) => writing.set_mode(mode),
+            // No program gets its owner's rights here for having had them there.
+            Ok(mode) => writing.set_mode(mode & 0o777),
             // It is there no longer, or this disk is full.
             Err(error) => {
                 let refusal = Refusal::from(error);
@@ -256,23 +260,24 @@ impl Sides<'_> {
     /// Keeps a copy of what stands at `path` there.
     fn keep(&mut self, path: &Rel, entry: &Entry) -> Result<io::Result<PathBuf>, Lost> {
         let copy = path.with_suffix(self.suffix).below(self.keep);
-        let begun = fs::create_dir_all(copy.parent().unwrap_or(Path::new("/")))
-            .and_then(|()| File::create_new(&copy));
-        let mut file = match begun {
+        if let Err(error) = fs::create_dir_all(copy.parent().unwrap_or(Path::new("/"))) {
+            return Ok(Err(error));
+        }
+        let content = match entry {
+            Entry::File { content, .. } => *content,
+            Entry::Link(to) => return Ok(symlink(OsStr::from_bytes(to), &copy).map(|()| copy)),
+            Entry::Dir | Entry::Opaque(_) => return Ok(Ok(copy)),
+        };
+        let mut file = match File::create_new(&copy) {
             Ok(file) => Hashing { file, hasher: Hasher::default() },
             Err(error) => return Ok(Err(error)),
         };
-        let kept = match entry {
-            Entry::File { .. } => {
-                let number = self.number;
-                self.session()?.fetch(number, path, &mut file)?.map(|_| ())
-            }
-            Entry::Link(to) => file.write_all(to),
-            Entry::Dir | Entry::Opaque(_) => Ok(()),
-        };
-        let changed = matches!(entry, Entry::File { content, .. } if *content != file.hasher.content());
-        let is_changed = || io::Error::other("it has changed meanwhile");
-        Ok(kept.and_then(|()| if changed { Err(is_changed()) } else { Ok(copy) }))
+        let number = self.number;
+        let fetched = self.session()?.fetch(number, path, &mut file)?;
+        Ok(fetched.and_then(|mode| match file.hasher.content() == content {
+            true => file.file.set_permissions(Permissions::from_mode(mode & 0o777)).map(|()| copy),
+            false => Err(io::Error::other("it has changed meanwhile")),
+        }))
     }
 
     fn session(&mut self) -> Result<&mut Session, Lost> {

@@ -11,6 +11,7 @@ use super::actor::Actor;
 use super::agreed::{Conflict, Copy};
 use super::far::Far;
 use super::link::{Pending, comes_back, flow, is_within, wire};
+use super::reach::RETRY;
 use super::reconcile::{self, Flow, Halt, Side};
 use super::round::{Progress, Sides};
 use super::session::Lost;
@@ -35,26 +36,37 @@ pub(super) struct Led {
     pub(super) theirs: Vec<Rel>,
     pub(super) files: usize,
     pub(super) bytes: u64,
+    /// Whether something here is another than what was agreed on last.
+    pub(super) news: bool,
 }
 
 impl Actor {
     /// Does what is pending, at all links; the change behind it was noticed at `since`, if that is known.
     pub(super) fn rounds(&mut self, since: Option<Instant>) {
         let since = since.unwrap_or_else(Instant::now);
+        let mut renewed: Option<bool> = None;
         let mut at = 0;
         while at < self.links.len() {
             match self.rounds_at(at, since) {
-                Ok(()) => at += 1,
+                Ok(outcome) => {
+                    renewed = renewed.max(outcome);
+                    self.pause = RETRY.0;
+                    at += 1;
+                }
                 Err(why) => self.lose(at, why),
             }
         }
+        if let Some(runs) = renewed {
+            (self.report)(Report::Renewed { since, at: Instant::now(), runs });
+        }
     }
 
-    fn rounds_at(&mut self, at: usize, since: Instant) -> Result<(), Lost> {
+    /// Whether there is something new to tell, and whether what runs is to be started anew for it.
+    fn rounds_at(&mut self, at: usize, since: Instant) -> Result<Option<bool>, Lost> {
         let link = &mut self.links[at];
         let first = !std::mem::replace(&mut link.began, true);
         let had_failed = link.failure.is_some() || link.halves.iter().any(|half| half.halted.is_some());
-        let (mut arrived, mut anew) = (false, first);
+        let (mut arrived, mut news, mut anew) = (false, false, first);
         for number in 0..self.pairs.len() {
             let half = &mut self.links[at].halves[number];
             if half.pending.is_empty() {
@@ -64,6 +76,7 @@ impl Actor {
             anew |= pending == Pending::Everything;
             let led = self.round(at, number, pending, since)?;
             arrived |= !led.theirs.is_empty();
+            news |= led.news;
         }
         if arrived || (anew && self.is_post_sync_due()) {
             self.links[at].failure = self.after_sync(at)?.err();
@@ -72,15 +85,18 @@ impl Actor {
         let fails = link.failure.is_some() || link.halves.iter().any(|half| half.halted.is_some());
         let runs = match self.config.restart {
             config::Restart::None => false,
-            // What runs in a container was started with it.
-            config::Restart::Recreate => arrived,
-            // What was started before the target was is gone with it.
-            config::Restart::Supervise | config::Restart::Override => arrived || first,
+            // What runs in a container was started with it, and may itself have changed what is put back then.
+            config::Restart::Recreate => {
+                if first {
+                    news
+                } else {
+                    arrived
+                }
+            }
+            // What was started before the target was is gone with it. It runs in the first.
+            config::Restart::Supervise | config::Restart::Override => at == 0 && (arrived || first),
         };
-        if !fails && (runs || had_failed) {
-            (self.report)(Report::Renewed { since, at: Instant::now(), runs });
-        }
-        Ok(())
+        Ok((!fails && (runs || had_failed)).then_some(runs))
     }
 
     /// Makes the two sides of a pair agree at what is `pending`.
@@ -122,7 +138,9 @@ impl Actor {
             let plan = {
                 let half = &self.links[at].halves[number];
                 let (base, ours, theirs) = (half.agreed.tree(), &self.pairs[number].ours, &half.theirs);
-                reconcile::plan(flow, reconcile::Trees { base, ours, theirs }, &scope)
+                let plan = reconcile::plan(flow, reconcile::Trees { base, ours, theirs }, &scope);
+                led.news |= plan.steps.iter().any(|step| ours.get(step.path()) != base.get(step.path()));
+                plan
             };
             trouble.retain(|path, _| !is_within(path, &scope));
             let left_alone =
@@ -177,31 +195,36 @@ impl Actor {
 
     /// Before everything is compared: what both sides need to be there, and to tell of changes.
     fn prepare(&mut self, at: usize, number: usize, flow: Flow) -> Result<(), Lost> {
-        let pair = &mut self.pairs[number];
         let is_new = self.links[at].halves[number].agreed.tree().is_bare();
-        if is_new && !pair.config.source.exists() && comes_back(flow) {
-            // A directory, if it is none there: what comes takes its place then.
-            let made = std::fs::create_dir_all(&pair.config.source);
-            if let Err(error) = made {
-                self.notice(
-                    Level::Error,
-                    format!("cannot make `{}`: {error}", self.pairs[number].config.source.display()),
-                );
+        let theirs = match &mut self.links[at].far {
+            Far::Helper(session) if comes_back(flow) => {
+                session.scan(wire(number), vec![Rel::root()], false)?.pop().map(|(_, entry)| entry)
             }
-            self.watch(number);
+            _ => None,
+        };
+        let source = self.pairs[number].config.source.clone();
+        if is_new && !source.exists() && comes_back(flow) {
+            // A file takes its place itself.
+            let is_file = theirs.as_ref().is_some_and(|entry| !entry.is_dir());
+            let dir = if is_file { source.parent().unwrap_or(&source) } else { &source };
+            if let Err(error) = std::fs::create_dir_all(dir) {
+                self.notice(Level::Error, format!("cannot make `{}`: {error}", dir.display()));
+            }
+            if is_file && matches!(flow, Flow::TwoWay { .. }) {
+                self.watch_source(number);
+            }
         }
         if self.pairs[number].watching.is_none() {
             self.watch(number);
         }
         let pair = &self.pairs[number];
-        if !comes_back(flow) {
-            return Ok(());
-        }
         let there = root(&self.config.to, &pair.config);
         let link = &mut self.links[at];
         let Far::Helper(session) = &mut link.far else { return Ok(()) };
-        let nothing = session.scan(wire(number), vec![Rel::root()], false)?.is_empty();
-        if is_new && nothing && !pair.config.source.is_file() {
+        if !comes_back(flow) {
+            return Ok(());
+        }
+        if is_new && theirs.is_none() && !source.is_file() {
             let made = (&Rel::root(), Expect::Exactly(None), &Entry::Dir);
             session.put(wire(number), made, 0o755, &mut std::io::empty())?;
             drop(session.settle()?);
@@ -279,7 +302,7 @@ impl Actor {
     /// What stands at `path` in the target is its own from now on.
     fn let_go(&mut self, at: usize, number: usize, path: &Rel) -> Result<(), Lost> {
         let half = &mut self.links[at].halves[number];
-        Ok(half.agreed.agree(vec![(path.clone(), None)])?)
+        half.agreed.agree(vec![(path.clone(), None)]).map_err(Lost::here)
     }
 
     /// Conflicts whose losers are gone, on both sides, are no more.
@@ -288,11 +311,11 @@ impl Actor {
         let half = &mut self.links[at].halves[number];
         let solved = |conflict: &&Conflict| match &conflict.copy {
             Copy::Beside(copy) => ours.get(copy).is_none() && half.theirs.get(copy).is_none(),
-            Copy::Kept(copy) => !copy.exists(),
+            Copy::Kept(copy) => copy.symlink_metadata().is_err(),
         };
         let solved: Vec<Conflict> = half.agreed.conflicts().iter().filter(solved).cloned().collect();
         for conflict in solved {
-            half.agreed.solved(&conflict)?;
+            half.agreed.solved(&conflict).map_err(Lost::here)?;
         }
         Ok(())
     }

@@ -5,12 +5,12 @@ use std::io::{self, BufReader, BufWriter, PipeWriter, Read, Write, pipe};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, after, bounded, never, select};
 use hotwatch_helper::entry::{Content, Entry, Rel};
 use hotwatch_helper::filter::Rules;
 use hotwatch_helper::replica::{Expect, Options, Refusal};
@@ -24,8 +24,11 @@ use super::transport::{Reading, command, complaint, read};
 /// How long a helper may take to say who it is.
 const GREETING: Duration = Duration::from_secs(20);
 
-/// How long an answer may take when nothing else arrives. Between two entries of a large tree there is little.
+/// How long an answer may take when nothing else arrives: who is busy says so.
 const SILENCE: Duration = Duration::from_secs(120);
+
+/// How long a helper may take to remove itself; there are other ways.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// How many answers wait to be taken in; more wait where they come from. Each may have a piece of a file.
 const IN_FLIGHT: usize = 32;
@@ -50,6 +53,13 @@ pub enum Told {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost(pub String);
 
+impl Lost {
+    /// It is this side that fails.
+    pub fn here(error: io::Error) -> Lost {
+        Lost(format!("what both sides agree on cannot be kept here: {error}"))
+    }
+}
+
 impl From<io::Error> for Lost {
     fn from(error: io::Error) -> Lost {
         Lost(format!("the connection broke: {error}"))
@@ -62,6 +72,8 @@ pub struct Session {
     to: Option<BufWriter<PipeWriter>>,
     answers: Receiver<(Answer, Vec<u8>)>,
     end: End,
+    /// When something was heard last.
+    heard: Arc<Mutex<Instant>>,
     reader: Option<JoinHandle<()>>,
     /// Whether somebody wants to end.
     ending: Arc<Ending>,
@@ -137,11 +149,14 @@ impl Session {
                 tell(told);
             }
         };
-        let reader = std::thread::spawn(move || listen(from, &sender, &tell));
+        let heard = Arc::new(Mutex::new(Instant::now()));
+        let hears = Arc::clone(&heard);
+        let reader = std::thread::spawn(move || listen(from, &sender, &tell, &hears));
         let mut session = Session {
             to: Some(BufWriter::with_capacity(PIECE, to)),
             answers,
             end,
+            heard,
             reader: Some(reader),
             ending: Arc::clone(ending),
             accepted,
@@ -196,7 +211,12 @@ impl Session {
         let mut found = Vec::new();
         loop {
             match self.answer(SILENCE)? {
-                (Answer::Entries(entries), _) => found.extend(entries),
+                (Answer::Entries(entries), _) => {
+                    // The root of a tree is never a link to another.
+                    let fine =
+                        |(path, entry): &(Rel, Entry)| !path.is_root() || !matches!(entry, Entry::Link(_));
+                    found.extend(entries.into_iter().filter(fine));
+                }
                 (Answer::Scanned, _) => return Ok(found),
                 (other, _) => return Err(unexpected(&other)),
             }
@@ -296,6 +316,26 @@ impl Session {
         }
     }
 
+    /// Has the helper remove its own file, and whether that is gone. It does not do for what comes after.
+    pub fn leave(mut self) -> bool {
+        if self.ask(&Request::Leave).is_err() {
+            return false;
+        }
+        let deadline = after(LEAVING);
+        loop {
+            let answer = select! {
+                recv(self.answers) -> answer => answer,
+                recv(deadline) -> _ => return false,
+            };
+            match answer {
+                Ok((Answer::Left(gone), _)) => return gone,
+                // What else was on its way is of no interest any more.
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
     fn ask(&mut self, request: &Request) -> Result<(), Lost> {
         self.send(request, &[])?;
         self.to.as_mut().map_or(Ok(()), Write::flush).map_err(|error| self.lost(error.into()))
@@ -307,7 +347,10 @@ impl Session {
     }
 
     fn answer(&mut self, longest: Duration) -> Result<(Answer, Vec<u8>), Lost> {
-        let deadline = Instant::now().checked_add(longest);
+        let asked = Instant::now();
+        let is_silent = |heard: &Mutex<Instant>| {
+            asked.max(*heard.lock().unwrap_or_else(PoisonError::into_inner)).elapsed() > longest
+        };
         loop {
             match self.answers.recv_timeout(LOOK) {
                 Ok(answer) => return Ok(answer),
@@ -317,9 +360,7 @@ impl Session {
                 Err(RecvTimeoutError::Timeout) if self.ending.is_wanted() => {
                     return Err(Lost("hotwatch ends".to_owned()));
                 }
-                Err(RecvTimeoutError::Timeout)
-                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) =>
-                {
+                Err(RecvTimeoutError::Timeout) if is_silent(&self.heard) => {
                     let silent = format!("nothing was heard for {} s", longest.as_secs());
                     return Err(self.lost(Lost(silent)));
                 }
@@ -359,11 +400,13 @@ impl Drop for Session {
 }
 
 /// Passes on what comes, until nothing does any more.
-fn listen(from: impl Read, answers: &Sender<(Answer, Vec<u8>)>, tell: &dyn Fn(Told)) {
+fn listen(from: impl Read, answers: &Sender<(Answer, Vec<u8>)>, tell: &dyn Fn(Told), heard: &Mutex<Instant>) {
     let mut from = BufReader::with_capacity(PIECE, from);
     let mut content = Vec::new();
     while let Ok(Some(answer)) = receive(&mut from, &mut content) {
+        *heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match answer {
+            Answer::Busy => {}
             Answer::Changed { pair, paths } => tell(Told::Changed(pair, paths)),
             Answer::Everything { pair } => tell(Told::Everything(pair)),
             Answer::Warning(message) => tell(Told::Warning(message)),

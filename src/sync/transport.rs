@@ -13,6 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 use hotwatch_platform::process::{Exit, Group, Signal, spawn};
 
+use super::ending::Ending;
 use crate::config::Target;
 
 /// How long the last words of a tool may take that has ended.
@@ -177,7 +178,7 @@ fn program(words: &[String]) -> &str {
 #[derive(Debug)]
 pub struct Tool {
     program: String,
-    group: Group,
+    group: Arc<Group>,
     stdout: Reading,
     stderr: Reading,
 }
@@ -192,7 +193,13 @@ impl Tool {
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = spawn(&mut command)?;
         let (stdout, stderr) = (read(started.stdout), read(started.stderr));
-        Ok(Tool { program: program(words).to_owned(), group: started.group, stdout, stderr })
+        let group = Arc::new(started.group);
+        Ok(Tool { program: program(words).to_owned(), group, stdout, stderr })
+    }
+
+    /// Has it be ended with the sync, whoever waits for it by then.
+    pub fn ends_with(&self, ending: &Ending) {
+        ending.ends_with(&self.group);
     }
 
     /// What it has written once it has ended, which it must with success and within `longest`.

@@ -225,3 +225,54 @@ fn artifacts_come_back() {
     until("and goes", || (!both.here.join("out/other").exists()).then_some(()));
     drop(up);
 }
+
+#[test]
+fn one_file_that_only_the_target_has() {
+    let both = Both::new("two-way-safe", "source = \"deep/one.txt\"");
+    let here = both.here.join("deep/one.txt");
+    fs::write(&both.there, "0").unwrap();
+    let up = both.up();
+    let reads = |path: &Path, text: &str| {
+        until(text, || (fs::read_to_string(path).is_ok_and(|found| found == text)).then_some(()));
+    };
+    reads(&here, "0");
+    fs::write(&here, "1").unwrap();
+    reads(&both.there, "1");
+    fs::write(&both.there, "2").unwrap();
+    reads(&here, "2");
+    drop(up);
+}
+
+#[test]
+fn what_loses_is_kept_as_it_was() {
+    let both = Both::new("two-way-resolved", "");
+    for name in ["link", "tool"] {
+        fs::write(both.here.join(name), "0").unwrap();
+    }
+    let mut up = both.up();
+    up.until_event("synced", "web");
+    let helpers = both.helpers();
+    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
+    fs::remove_file(both.there.join("link")).unwrap();
+    symlink("nowhere", both.there.join("link")).unwrap();
+    fs::write(both.there.join("tool"), "there").unwrap();
+    fs::set_permissions(both.there.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["link", "tool"] {
+        fs::write(both.here.join(name), "here").unwrap();
+    }
+    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
+    both.settle();
+    for name in ["link", "tool"] {
+        assert_eq!(fs::read_to_string(both.there.join(name)).unwrap(), "here");
+        let path = both.here.join(name);
+        let output = both.command(&["sync", "resolve", path.to_str().unwrap(), "--theirs"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    both.settle();
+    for side in [&both.here, &both.there] {
+        assert_eq!(fs::read_link(side.join("link")).unwrap(), Path::new("nowhere"));
+        assert_eq!(fs::read_to_string(side.join("tool")).unwrap(), "there");
+        assert_eq!(fs::metadata(side.join("tool")).unwrap().permissions().mode() & 0o777, 0o755);
+    }
+    drop(up);
+}

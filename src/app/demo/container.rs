@@ -38,7 +38,7 @@ impl Container {
         let container = Container { name: format!("hotwatch-demo-{}", std::process::id()) };
         let archive = archive(helper).map_err(|error| failed(error.to_string()))?;
         let import = ["podman", "import", "-q", "-", &container.name].map(str::to_owned);
-        sync::feed(&import, &archive).map_err(failed)?;
+        sync::feed(&import, &archive, &sync::Ending::default()).map_err(failed)?;
         let run = |global: &[&str], flags: &[&str]| {
             let start = ["run", "-d", "--name", &container.name, "--network=host"];
             let variables = env.iter().flat_map(|(name, value)| ["-e".to_owned(), format!("{name}={value}")]);

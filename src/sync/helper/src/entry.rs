@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 /// A path below the root of a pair; the root itself is empty. What is below a path follows it in the order of these.
+/// None leads out of the pair, also none that has come over a wire.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u8>")]
 pub struct Rel(Vec<u8>);
 
 /// What stands at a path.
@@ -112,13 +114,7 @@ impl Rel {
 
     /// `path`, if it is relative and stays where it is.
     pub fn new(path: &Path) -> Option<Rel> {
-        Rel(path.as_os_str().as_bytes().to_vec()).checked()
-    }
-
-    /// The same, if it leads nowhere else; for what has come over a wire.
-    pub fn checked(self) -> Option<Rel> {
-        let fine = |part: &[u8]| !part.is_empty() && part != b"." && part != b".." && !part.contains(&0);
-        (self.0.is_empty() || self.0.split(|&byte| byte == b'/').all(fine)).then_some(self)
+        Rel::try_from(path.as_os_str().as_bytes().to_vec()).ok()
     }
 
     /// Whether it is the root.
@@ -197,6 +193,16 @@ impl Rel {
     }
 }
 
+impl TryFrom<Vec<u8>> for Rel {
+    type Error = &'static str;
+
+    fn try_from(path: Vec<u8>) -> Result<Rel, &'static str> {
+        let fine = |part: &[u8]| !part.is_empty() && part != b"." && part != b".." && !part.contains(&0);
+        let stays = path.is_empty() || path.split(|&byte| byte == b'/').all(fine);
+        if stays { Ok(Rel(path)) } else { Err("a path that leads out of its tree") }
+    }
+}
+
 impl fmt::Display for Rel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_root() { f.write_str(".") } else { self.as_path().display().fmt(f) }
@@ -221,7 +227,11 @@ mod tests {
     fn paths_stay_below_their_root() {
         for bad in ["/etc", "..", "a/../b", "a//b", "a/", "./a", "a/."] {
             assert_eq!(Rel::new(Path::new(bad)), None, "{bad}");
+            let sent = postcard::to_stdvec(bad.as_bytes()).unwrap();
+            assert!(postcard::from_bytes::<Rel>(&sent).is_err(), "{bad}");
         }
+        let sent = postcard::to_stdvec(&rel("a/b")).unwrap();
+        assert_eq!(postcard::from_bytes::<Rel>(&sent), Ok(rel("a/b")));
         assert_eq!(rel("a/b").below(Path::new("/x")), Path::new("/x/a/b"));
         assert_eq!(rel("").below(Path::new("/x/file")), Path::new("/x/file"));
         let above: Vec<_> = rel("a/b/c").ancestors().map(|rel| rel.to_string()).collect();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hotwatch_helper::serve::serve;
+use hotwatch_helper::serve::{leave, serve};
 use hotwatch_helper::supervise::supervise;
 use nix::sys::signal::{SigSet, Signal};
 
@@ -41,7 +41,7 @@ fn act(args: &[&str]) -> io::Result<ExitCode> {
             ends.thread_block()?;
             ends.wait()?;
         }
-        ["leave"] => std::fs::remove_file(std::env::current_exe()?)?,
+        ["leave"] => leave()?,
         _ => {
             return Err(io::Error::other(
                 "this is a part of hotwatch, which starts it itself where it is needed",

@@ -6,6 +6,8 @@ use std::ffi::OsStr;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +20,9 @@ use crate::wire::{Answer, BUILD, ENTRIES, PIECE, Request, receive, send};
 
 /// How much silence there is between a change and its being told.
 const QUIET: Duration = Duration::from_millis(10);
+
+/// How often it is said that something takes its time.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// Serves until `from` ends.
 ///
@@ -32,12 +37,38 @@ pub fn serve(from: impl Read, to: impl Write + Send + 'static) -> io::Result<()>
         writing: None,
         refusals: Vec::new(),
         running: Arc::default(),
+        is_program: false,
     };
     let (mut from, mut content) = (BufReader::with_capacity(PIECE, from), Vec::new());
-    while let Some(request) = receive(&mut from, &mut content)? {
-        server.answer(request, &content)?;
-    }
-    Ok(())
+    let line = server.line.clone();
+    // Large files take long to read, and whoever waits has to know that somebody is there.
+    let answering = AtomicBool::new(false);
+    let (end, ended) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let ended = ended;
+            while ended.recv_timeout(BUSY) == Err(RecvTimeoutError::Timeout) {
+                if answering.load(Ordering::Relaxed) {
+                    drop(line.say(&Answer::Busy, &[]));
+                }
+            }
+        });
+        let _end = end;
+        while let Some(request) = receive(&mut from, &mut content)? {
+            answering.store(true, Ordering::Relaxed);
+            server.answer(request, &content)?;
+            answering.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    })
+}
+
+/// Removes the file that this program runs from.
+///
+/// # Errors
+/// It is not known, or not to be removed by who runs it.
+pub fn leave() -> io::Result<()> {
+    std::fs::remove_file(std::env::current_exe()?)
 }
 
 /// The way back.
@@ -62,6 +93,8 @@ struct Server {
     refusals: Vec<(Rel, Refusal)>,
     /// The command that runs, if one does.
     running: Arc<Mutex<Vec<Group>>>,
+    /// Whether the file that this runs from is the helper's own.
+    is_program: bool,
 }
 
 impl Drop for Server {
@@ -74,6 +107,7 @@ impl Server {
     fn answer(&mut self, request: Request, content: &[u8]) -> io::Result<()> {
         match request {
             Request::Hello { look } => {
+                self.is_program = look;
                 let program = std::env::current_exe().ok().filter(|_| look);
                 let program =
                     program.and_then(|path| std::fs::read(path).ok()).map(|bytes| Content::of(&bytes));
@@ -91,7 +125,6 @@ impl Server {
             Request::Watch { pair } => self.watch(pair),
             Request::Scan { pair, paths, deep } => self.scan(pair, paths, deep),
             Request::Put { pair, path, expect, entry, mode, whole } => {
-                let Some(path) = path.checked() else { return Ok(()) };
                 let Some(replica) = self.replicas.get_mut(&pair) else { return Ok(()) };
                 let Entry::File { executable, .. } = entry else {
                     let made = replica.make(&path, &expect, &entry, mode);
@@ -114,10 +147,9 @@ impl Server {
             Request::Remove { pair, path, expect } => {
                 self.step(pair, path, |replica, path| replica.remove(path, &expect))
             }
-            Request::Rename { pair, path, expect, to } => match to.checked() {
-                Some(to) => self.step(pair, path, |replica, path| replica.rename(path, &expect, &to)),
-                None => Ok(()),
-            },
+            Request::Rename { pair, path, expect, to } => {
+                self.step(pair, path, |replica, path| replica.rename(path, &expect, &to))
+            }
             Request::Settle => {
                 let refusals = std::mem::take(&mut self.refusals);
                 self.line.say(&Answer::Settled(refusals), &[])
@@ -139,6 +171,7 @@ impl Server {
                 });
                 Ok(())
             }
+            Request::Leave => self.line.say(&Answer::Left(self.is_program && leave().is_ok()), &[]),
         }
     }
 
@@ -148,7 +181,7 @@ impl Server {
         path: Rel,
         step: impl FnOnce(&mut Replica, &Rel) -> Result<(), Refusal>,
     ) -> io::Result<()> {
-        if let (Some(path), Some(replica)) = (path.checked(), self.replicas.get_mut(&pair)) {
+        if let Some(replica) = self.replicas.get_mut(&pair) {
             let done = step(replica, &path);
             self.note(path, done);
         }
@@ -200,7 +233,7 @@ impl Server {
     fn scan(&mut self, pair: u32, paths: Vec<Rel>, deep: bool) -> io::Result<()> {
         if let Some(replica) = self.replicas.get_mut(&pair) {
             let mut entries = Vec::new();
-            for path in paths.into_iter().filter_map(Rel::checked) {
+            for path in paths {
                 if deep {
                     entries.extend(replica.scan(&path));
                 } else {
@@ -217,10 +250,10 @@ impl Server {
     }
 
     fn fetch(&mut self, pair: u32, path: Rel) -> io::Result<Result<u32, String>> {
-        let file = match (self.replicas.get(&pair), path.checked()) {
-            (Some(replica), Some(path)) => replica.place(&path).and_then(|place| open(&place)),
-            _ => return Ok(Err("there is no such tree".to_owned())),
+        let Some(replica) = self.replicas.get(&pair) else {
+            return Ok(Err("there is no such tree".to_owned()));
         };
+        let file = replica.place(&path).and_then(|place| open(&place));
         let (mut file, meta) = match file {
             Ok(file) => file,
             Err(error) => return Ok(Err(error.to_string())),

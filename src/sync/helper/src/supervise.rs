@@ -17,14 +17,21 @@ use crate::run::{Group, cannot_run};
 /// How often it is looked whether the program has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// How long the one before may take to be gone.
-const PREDECESSOR: Duration = Duration::from_secs(20);
+/// How often something comes from the other end; a line that is no signal if there is nothing else to say.
+pub const BEAT: Duration = Duration::from_secs(5);
+
+/// Without a word for as long as this nobody is there any more.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// How long the one before may take to be gone, beside the time it has to end: it may not know yet that it is alone.
+const PREDECESSOR: Duration = Duration::from_secs(30);
 
 /// The exit code of whoever cannot run the program, as that of a shell.
 const CANNOT_RUN: i32 = 127;
 
 /// Runs `words` until it ends, and returns its exit code, or 128 and the signal that ended it. Only one runs at a time
-/// for the file `lock`; the next waits for it. When `orders` end, it has as long as `grace` to end after SIGTERM.
+/// for the file `lock`; the next waits for it. When `orders` end, or nothing is heard, it has as long as `grace` to end
+/// after SIGTERM.
 pub fn supervise(
     words: &[String],
     dir: &Path,
@@ -32,7 +39,7 @@ pub fn supervise(
     grace: Duration,
     orders: impl BufRead + Send + 'static,
 ) -> i32 {
-    let _held = match alone(lock) {
+    let _held = match alone(lock, grace + PREDECESSOR) {
         Ok(held) => held,
         Err(error) => {
             eprintln!("hotwatch: {error}");
@@ -58,22 +65,23 @@ pub fn supervise(
             }
         }
     });
-    let mut killed_at: Option<Instant> = None;
+    let (mut killed_at, mut heard_at): (Option<Instant>, _) = (None, Instant::now());
     let exit = loop {
         match heard.recv_timeout(LOOK) {
-            Ok(order) => order
-                .parse()
-                .ok()
-                .and_then(|number: i32| Signal::try_from(number).ok())
-                .into_iter()
-                .for_each(|signal| group.signal(signal)),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
+            Ok(order) => {
+                heard_at = Instant::now();
+                let signal = order.parse().ok().and_then(|number: i32| Signal::try_from(number).ok());
+                signal.into_iter().for_each(|signal| group.signal(signal));
+            }
+            Err(RecvTimeoutError::Timeout) if heard_at.elapsed() < SILENCE => {}
+            Err(lost) => {
                 if killed_at.is_none() {
                     group.signal(Signal::SIGTERM);
                     killed_at = Some(Instant::now() + grace);
                 }
-                std::thread::sleep(LOOK);
+                if lost == RecvTimeoutError::Disconnected {
+                    std::thread::sleep(LOOK);
+                }
             }
         }
         if killed_at.is_some_and(|at| at <= Instant::now()) {
@@ -91,9 +99,9 @@ pub fn supervise(
 }
 
 /// Waits until nobody else holds `lock`.
-fn alone(lock: &Path) -> io::Result<Flock<File>> {
+fn alone(lock: &Path, longest: Duration) -> io::Result<Flock<File>> {
     let mut file = File::open(lock)?;
-    let deadline = Instant::now() + PREDECESSOR;
+    let deadline = Instant::now() + longest;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(held) => return Ok(held),

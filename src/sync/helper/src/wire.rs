@@ -26,7 +26,7 @@ const LONGEST: usize = 64 * 1024 * 1024;
 #[allow(missing_docs, reason = "fields are what the line above them says")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// The first message, answered by [`Answer::Hello`]; whether to look what program the helper is.
+    /// The first message, answered by [`Answer::Hello`]; whether the helper is a program of its own, and is to look which.
     Hello { look: bool },
     /// There is a tree that will be called `pair`, below the path `root`.
     Open { pair: u32, root: Vec<u8>, rules: Rules, options: Options },
@@ -53,6 +53,8 @@ pub enum Request {
     /// Run a command in the directory `dir`, for `ms` milliseconds at most; answered by [`Answer::Output`] and, at last,
     /// [`Answer::Ended`].
     Run { words: Vec<String>, dir: Vec<u8>, ms: u64 },
+    /// Remove the file that the helper runs from; answered by [`Answer::Left`].
+    Leave,
 }
 
 /// What the helper says.
@@ -77,12 +79,16 @@ pub enum Answer {
     Output { stderr: bool },
     /// How a command has ended, in words if it is none that succeeded.
     Ended { failure: Option<String> },
+    /// Whether the file is gone.
+    Left(bool),
     /// These paths of `pair` may have changed.
     Changed { pair: u32, paths: Vec<Rel> },
     /// Anything in `pair` may have changed.
     Everything { pair: u32 },
     /// Something that the user should know.
     Warning(String),
+    /// What was asked for takes its time; said every few seconds.
+    Busy,
 }
 
 /// Writes `message`, and `content` behind it.

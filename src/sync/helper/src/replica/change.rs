@@ -105,6 +105,8 @@ impl Replica {
                 let temporary = self.temporary(&place);
                 symlink(std::ffi::OsStr::from_bytes(target), &temporary.0)?;
                 self.own(&temporary.0)?;
+                // What leads through it is no directory any more.
+                self.seen_way.take();
                 self.settle(path, expect, &temporary)
             }
             Entry::File { .. } | Entry::Opaque(_) => {
