@@ -383,10 +383,8 @@ pub struct Relay {
 pub enum RelayMode {
     /// The helper runs it.
     Run,
-    /// Show what it writes.
-    Follow,
-    /// Start its container anew, and show what it writes.
-    Restart,
+    /// Show what it writes, from a time on, for as long as it runs.
+    Show,
 }
 
 /// What `init` writes.

@@ -31,7 +31,7 @@ use crate::go::slots::Slots;
 use crate::name::Name;
 use crate::patch::patcher::Outcome;
 use crate::record::{Failure, Level, Tell};
-use crate::sync;
+use crate::sync::{self, Unready};
 
 use ahead::Ahead;
 use lean::Lean;
@@ -109,7 +109,8 @@ impl Service {
         let (inputs, received) = unbounded();
         let (name, round) = (config.name.clone(), surroundings.round);
         let mut actor = Actor {
-            machine: Machine::new(timing(&config, surroundings.cooldown)),
+            machine: Machine::new(timing(&config, surroundings.cooldown), config.sync.is_some()),
+            deferred: VecDeque::new(),
             steps: (0..config.pre_build.len()).collect(),
             received,
             report: Box::new(report),
@@ -172,6 +173,8 @@ struct Actor {
     machine: Machine,
     inputs: Sender<Input>,
     received: Receiver<Input>,
+    /// What came in while something else was waited for.
+    deferred: VecDeque<Input>,
     report: Box<dyn Fn(Report) + Send>,
     build: Option<Build>,
     lean: Lean,
@@ -209,12 +212,14 @@ impl Actor {
         self.lean.forget();
         self.ahead.forget();
         self.processes.clear();
-        self.synced.take();
         self.place.remove();
     }
 
     /// What happens next; `None` when there is nothing to wait for.
     fn next(&mut self) -> Option<Input> {
+        if let Some(input) = self.deferred.pop_front() {
+            return Some(input);
+        }
         let Some(deadline) = self.machine.deadline() else {
             // The sender is held by this very actor, so there is always something to wait for.
             return self.received.recv().ok();
@@ -278,6 +283,7 @@ impl Actor {
                     // One at a time: both would bring the same files.
                     self.synced.take();
                     self.synced = Synced::start(&config, self.surroundings.of_sync(&config), &self.inputs);
+                    self.machine.set_away(self.synced.is_some());
                 }
                 self.config = (*config).clone();
                 Input::Reconfigured { config, how, since }
@@ -337,7 +343,8 @@ impl Actor {
             Effect::Start(launch) => {
                 return Some(match self.start_process(launch) {
                     Ok(pid) => Input::Started { pid },
-                    Err(reason) => Input::NotStarted(reason),
+                    Err(Unready::Refused(reason)) => Input::NotStarted(reason),
+                    Err(Unready::OutOfReach) => Input::OutOfReach,
                 });
             }
             Effect::Keep => self.place.forget_aside(),
@@ -379,33 +386,38 @@ impl Actor {
                 self.surroundings.tell.notice(Some(&self.config.name), Level::Warning, message);
             }
             Effect::Report(report) => {
-                self.stopped |= report == Report::Stopped;
+                if report == Report::Stopped {
+                    self.stopped = true;
+                    // It has not stopped before the target is as it was.
+                    self.synced.take().into_iter().for_each(|synced| synced.end(&self.received));
+                }
                 (self.report)(report);
             }
         }
         None
     }
 
-    fn start_process(&mut self, launch: Launch) -> Result<i32, String> {
+    fn start_process(&mut self, launch: Launch) -> Result<i32, Unready> {
         // Before anything else that may fail: whatever is started next counts on it.
-        let mut settings = self.place.prepare(launch, &self.config)?.clone();
+        let mut settings = self.place.prepare(launch, &self.config).map_err(Unready::Refused)?.clone();
         match launch {
             Launch::New { .. } => self.lean.started(),
             Launch::Back => self.lean.went_back(),
             Launch::Again => {}
         }
-        self.hold()?;
-        let given = self.port.as_ref().map_or(Ok(Given::Nothing), Port::give)?;
+        self.hold().map_err(Unready::Refused)?;
+        let given = self.port.as_ref().map_or(Ok(Given::Nothing), Port::give).map_err(Unready::Refused)?;
         let binary = self.place.binary();
         if let Some(synced) = &mut self.synced {
-            settings.run = synced.begin(&binary)?;
+            settings.run = synced.begin(&binary, &self.received, &mut self.deferred)?;
         }
         if let Some(address) = given.address() {
             settings.listen_on(address.port());
         }
         let Surroundings { debugger, tell, .. } = &self.surroundings;
         let agent = self.patches.agent();
-        let process = Running::start(&settings, given, &binary, *debugger, agent, tell, &self.inputs)?;
+        let process = Running::start(&settings, given, &binary, *debugger, agent, tell, &self.inputs)
+            .map_err(Unready::Refused)?;
         let pid = process.pid();
         self.patches.started(pid);
         self.processes.insert(pid, process);

@@ -20,6 +20,7 @@ mod session;
 mod status;
 mod takeover;
 mod telling;
+mod tool;
 mod transport;
 
 use std::path::{Path, PathBuf};
@@ -40,10 +41,15 @@ pub use ending::Ending;
 use session::Told;
 use status::Shared;
 pub use status::Status;
-pub use transport::{ask, command};
+pub use tool::{ask, command};
 
-/// How long it may take to leave a target in good order, and how often it is looked whether that is done.
+/// How long it may take to leave a target in good order.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same where the target has to be put back as it was.
+const PUTS_BACK: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether that is done.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Between the words of two commands that `relay restart` runs.
@@ -76,6 +82,8 @@ pub enum Report {
         /// Whether that is to be started anew; otherwise only what has failed before is worth another try.
         runs: bool,
     },
+    /// Whether the target is out of reach, which it is at first: nothing can be started there.
+    Away(bool),
 }
 
 /// Where an answer goes.
@@ -89,10 +97,26 @@ enum Ask {
     Once(Answer<Result<(), String>>),
     /// Which side of a conflict, or of a pair that has halted, is right.
     Resolve(PathBuf, Winner, Answer<Option<Result<String, String>>>),
-    /// This binary in its place there.
-    Push(PathBuf, Sender<Result<(), String>>),
-    /// The command that runs the program there.
-    Command(Sender<Result<Vec<String>, String>>),
+    /// This binary in its place there, if there is one, and the command that runs the program.
+    Begin(Option<PathBuf>, Sender<Result<Begun, Unready>>),
+}
+
+/// What is to run here for a program in the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// The command.
+    pub words: Vec<String>,
+    /// The program knows what had come by then.
+    pub at: Instant,
+}
+
+/// Why the program in the target cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unready {
+    /// The target is not there, which is told; it may be there again later.
+    OutOfReach,
+    /// The target does not take it, in words.
+    Refused(String),
 }
 
 /// Who is right in a conflict.
@@ -121,6 +145,8 @@ pub struct Sync {
     ending: Arc<Ending>,
     status: Shared,
     thread: Option<JoinHandle<()>>,
+    /// How long it may take to leave the target in good order.
+    patience: Duration,
 }
 
 impl Sync {
@@ -132,10 +158,12 @@ impl Sync {
         report: impl Fn(Report) + Send + 'static,
     ) -> Sync {
         let (sender, heard) = unbounded();
+        let takes_over = surroundings.runs && config.takes_over();
         let actor = Actor::new(name, config, surroundings, Box::new(report), sender.clone());
         let (ending, status) = (Arc::clone(&actor.ending), actor.status.clone());
         let thread = std::thread::spawn(move || actor.run(&heard));
-        Sync { heard: sender, ending, status, thread: Some(thread) }
+        let patience = if takes_over { PUTS_BACK } else { PATIENCE };
+        Sync { heard: sender, ending, status, thread: Some(thread), patience }
     }
 
     /// How it is.
@@ -164,28 +192,22 @@ impl Sync {
         self.send(Ask::Resolve(path, winner, Box::new(answer)));
     }
 
-    /// Puts `binary` in its place in the target.
-    ///
-    /// # Errors
-    /// It cannot be put there, in words.
-    pub fn push(&self, binary: &Path) -> Result<(), String> {
-        let gone = || Err("the sync has ended".to_owned());
-        self.ask(|reply| Ask::Push(binary.to_owned(), reply)).recv().unwrap_or_else(|_| gone())
-    }
-
-    /// The command that runs the program in the target, or shows what runs there.
-    ///
-    /// # Errors
-    /// The target is out of reach, in words.
-    pub fn command(&self) -> Result<Vec<String>, String> {
-        let gone = || Err("the sync has ended".to_owned());
-        self.ask(Ask::Command).recv().unwrap_or_else(|_| gone())
-    }
-
-    fn ask<T>(&self, ask: impl FnOnce(Sender<T>) -> Ask) -> Receiver<T> {
+    /// Has `binary` be put in its place in the target, if there is one; what comes is the command that runs the program
+    /// there, or shows what runs there.
+    pub fn begin(&self, binary: Option<&Path>) -> Receiver<Result<Begun, Unready>> {
         let (reply, answer) = unbounded();
-        self.send(ask(reply));
+        self.send(Ask::Begin(binary.map(Path::to_owned), reply));
         answer
+    }
+
+    /// Has it end soon, whatever it does; the handle is to be dropped then.
+    pub fn want_end(&self) {
+        self.ending.want();
+    }
+
+    /// How to end it at once.
+    pub fn ending(&self) -> Arc<Ending> {
+        Arc::clone(&self.ending)
     }
 
     fn send(&self, ask: Ask) {
@@ -199,7 +221,7 @@ impl Drop for Sync {
         self.ending.want();
         let _ = self.heard.send(Heard::End);
         let Some(thread) = self.thread.take() else { return };
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.patience;
         while !thread.is_finished() && Instant::now() < until {
             std::thread::sleep(LOOK);
         }
@@ -214,9 +236,9 @@ pub fn platform(config: &config::Sync) -> (String, String) {
     if let Some(platform) = &config.platform {
         return platform.clone();
     }
-    let transport = transport::to(&config.to);
-    let found = transport.find().ok().and_then(|found| found.into_iter().next());
-    let machine = found.and_then(|instance| transport.machine(&instance).ok());
+    let (transport, ending) = (transport::to(&config.to, false), Ending::default());
+    let found = transport.find(&ending).ok().and_then(|found| found.into_iter().next());
+    let machine = found.and_then(|instance| transport.machine(&instance, &ending).ok());
     let machine = machine.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     let os = if transport.is_here() { std::env::consts::OS } else { "linux" };
     (os.replace("macos", "darwin"), go_machine(&machine).to_owned())

@@ -13,7 +13,7 @@ use hotwatch_platform::signal::{Blocked, Termination};
 
 use crate::cli::{Relay, RelayMode};
 use crate::error::Error;
-use crate::sync::{SEPARATOR, ask, command};
+use crate::sync::{Ending, SEPARATOR, ask, command};
 
 /// How long to wait before what shows a target's output is started again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -33,13 +33,11 @@ pub fn relay(asked: &Relay, signals: Blocked) -> Result<ExitCode, Error> {
         .map_err(Error::io("start a thread"))?;
     match asked.mode {
         RelayMode::Run => run(&asked.words, &heard),
-        RelayMode::Follow => Ok(follow(&asked.words, &heard)),
-        RelayMode::Restart => {
+        RelayMode::Show => {
             let parts: Vec<&[String]> = asked.words.split(|word| word == SEPARATOR).collect();
-            match parts[..] {
-                [restart, output, state] => restarted(restart, output, state, &heard),
-                _ => Ok(ExitCode::FAILURE),
-            }
+            let part = |at: usize| parts.get(at).copied().unwrap_or_default();
+            let since = part(0).first().cloned().unwrap_or_default();
+            show(since, part(1), part(2), &heard)
         }
     }
 }
@@ -64,17 +62,17 @@ fn run(words: &[String], heard: &Receiver<Termination>) -> Result<ExitCode, Erro
     }
 }
 
-/// Starts a container anew, and shows its output until it has ended, or a signal says so.
-fn restarted(
-    restart: &[String],
+/// Shows with `output` what something writes from the time `since` on, until it has ended, as `state` says, or a signal
+/// comes. Without `output` there is nothing to show, and where nobody knows the state it has no end.
+fn show(
+    mut since: String,
     output: &[String],
     state: &[String],
     heard: &Receiver<Termination>,
 ) -> Result<ExitCode, Error> {
-    let mut since = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
-    match once(restart)? {
-        Exit::Code(0) => {}
-        exit => return Ok(code(Some(exit))),
+    if output.is_empty() {
+        let _ = heard.recv();
+        return Ok(ExitCode::SUCCESS);
     }
     loop {
         let words: Vec<String> = output.iter().map(|word| word.replace("{since}", &since)).collect();
@@ -83,12 +81,16 @@ fn restarted(
         }
         since = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
         // Its end is the end of this process; where somebody has started it again, it goes on.
-        match ask(state).unwrap_or_default().split_once(' ') {
-            // Also one whose output cannot be shown.
-            Some(("true", _)) if heard.recv_timeout(AGAIN).is_ok() => return Ok(ExitCode::SUCCESS),
-            Some(("true", _)) => {}
-            Some((_, exit)) => return Ok(code(exit.parse().ok().map(Exit::Code))),
-            None => return Ok(ExitCode::FAILURE),
+        if !state.is_empty() {
+            match ask(state, &Ending::default()).unwrap_or_default().split_once(' ') {
+                Some(("true", _)) => {}
+                Some((_, exit)) => return Ok(code(exit.parse().ok().map(Exit::Code))),
+                None => return Ok(ExitCode::FAILURE),
+            }
+        }
+        // Also something whose output cannot be shown runs.
+        if heard.recv_timeout(AGAIN).is_ok() {
+            return Ok(ExitCode::SUCCESS);
         }
     }
 }
@@ -106,33 +108,6 @@ fn shown(words: &[String], heard: &Receiver<Termination>) -> Result<bool, Error>
         }
         recv(end) -> _ => Ok(true),
     }
-}
-
-/// Runs what shows a target's output, again whenever it ends; without words there is none.
-fn follow(words: &[String], heard: &Receiver<Termination>) -> ExitCode {
-    while !words.is_empty() {
-        match shown(words, heard) {
-            Ok(true) => {}
-            Ok(false) => return ExitCode::SUCCESS,
-            Err(_) => break,
-        }
-        if heard.recv_timeout(AGAIN).is_ok() {
-            return ExitCode::SUCCESS;
-        }
-    }
-    let _ = heard.recv();
-    ExitCode::SUCCESS
-}
-
-/// Runs `words` to their end.
-fn once(words: &[String]) -> Result<Exit, Error> {
-    let mut command = command(words);
-    // What it has to say beside its errors is for machines.
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    let started = spawn(&mut command).map_err(Error::io(format!("run `{}`", words.join(" "))))?;
-    let exit = started.group.wait_leader().map_err(Error::io("wait for a process"));
-    drop(started.group.reap());
-    exit
 }
 
 /// Starts `words`, in a group of their own: what is sent to that of this process is not for them. Their end is told.

@@ -154,6 +154,17 @@ impl fmt::Display for Pair {
     }
 }
 
+impl Sync {
+    /// Whether the target is changed for as long as it is synced.
+    pub fn takes_over(&self) -> bool {
+        match self.restart {
+            Restart::Override => true,
+            Restart::Recreate => !self.run_args.is_empty(),
+            Restart::Supervise | Restart::None => false,
+        }
+    }
+}
+
 impl Config {
     /// The same with only the services called `names` synced, all that can be if one of them is `*`; the others run as
     /// if there were no `[service.sync]`.

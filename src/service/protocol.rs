@@ -53,6 +53,10 @@ pub enum Input {
         /// Whether what runs is to be started anew; otherwise only what has failed before is worth another try.
         runs: bool,
     },
+    /// Whether where it runs is out of reach: until it is not, nothing is started.
+    Away(bool),
+    /// The process was not started, since where it runs is out of reach.
+    OutOfReach,
     /// Somebody wants to know how its files are synced, or something of that.
     Sync(SyncAsk),
     /// Its configuration changed.

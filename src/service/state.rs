@@ -131,6 +131,8 @@ pub struct Machine {
     launched: bool,
     /// Whether what it depends on is being reloaded first.
     held: bool,
+    /// Whether where it runs is out of reach.
+    away: bool,
     /// Whether something is under way, or was asked for.
     busy: bool,
     ending: bool,
@@ -189,11 +191,13 @@ pub struct Machine {
 
 impl Machine {
     /// A service that has not been built yet. Its first [`Input::Tick`] starts the first build.
-    pub fn new(timing: Timing) -> Machine {
+    /// It runs where is out of reach yet if it is `away`.
+    pub fn new(timing: Timing, away: bool) -> Machine {
         Machine {
             timing,
             launched: false,
             held: false,
+            away,
             busy: true,
             ending: false,
             down: false,
@@ -227,6 +231,21 @@ impl Machine {
         }
     }
 
+    /// Whether a process may be started, if there is none.
+    fn may_start(&self) -> bool {
+        self.launched && !self.held && !self.down && !self.away
+    }
+
+    /// Whether where it runs is out of reach. When it is there again what should run is started.
+    pub fn set_away(&mut self, away: bool) {
+        self.away = away;
+        let waits =
+            matches!(self.process, Process::None) && self.has_binary && self.faults.deadline().is_none();
+        if !away && waits && self.build.is_none() {
+            self.fresh.get_or_insert(None);
+        }
+    }
+
     /// Keeps to other times from now on.
     pub fn retime(&mut self, timing: Timing) {
         self.timing = timing;
@@ -243,7 +262,7 @@ impl Machine {
         let process = match self.process {
             Process::Running { stage, .. } => stage.deadline(),
             Process::Ending(leaving) => Some(leaving.deadline()),
-            Process::None if self.launched && !self.held && !self.down => self.faults.deadline(),
+            Process::None if self.may_start() => self.faults.deadline(),
             Process::None | Process::Starting { .. } => None,
         };
         let leaving = self.leaving.iter().map(Leaving::deadline);
@@ -280,6 +299,8 @@ impl Machine {
             Input::Renewed { since, runs, .. } => self.renewed(since, runs),
             Input::Started { pid } => self.started(now, pid),
             Input::NotStarted(reason) => self.not_started(now, reason),
+            Input::Away(away) => self.set_away(away),
+            Input::OutOfReach => self.out_of_reach(),
             Input::Ready { pid } => self.ready(now, pid),
             Input::Exited { pid, exit } => self.exited(now, pid, exit),
             Input::Idle { pid } => self.idle(now, pid),

@@ -1,18 +1,19 @@
 //! A service that runs in a container or on another host: its files, or its binary, are brought there before it is
 //! started, and what is started here is what leads there.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::protocol::Input;
 use crate::config;
 use crate::go::build::Made;
 use crate::record::Failure;
-use crate::sync::{Report, Surroundings, Sync};
+use crate::sync::{Report, Surroundings, Sync, Unready};
 
 /// The sync of one service.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Synced {
     builds: bool,
     /// The number of the wait that counts; what others wait for is over.
     waits: Arc<AtomicU64>,
-    /// When what runs now was about to be started.
+    /// When what runs now was started.
     started: Option<Instant>,
 }
 
@@ -36,9 +37,11 @@ impl Synced {
         let config = service.sync.as_ref()?;
         let inputs = inputs.clone();
         let report = move |report| {
-            let Report::Renewed { since, at, runs } = report;
             // The service's thread may be gone already.
-            let _ = inputs.send(Input::Renewed { since, at, runs });
+            let _ = inputs.send(match report {
+                Report::Renewed { since, at, runs } => Input::Renewed { since, at, runs },
+                Report::Away(away) => Input::Away(away),
+            });
         };
         let sync = Sync::start(&service.name, config, surroundings, report);
         Some(Synced { sync, builds: config.binary.is_some(), waits: Arc::default(), started: None })
@@ -73,16 +76,57 @@ impl Synced {
         let _ = inputs.send(Input::Ended(Err(Failure::default())));
     }
 
-    /// Brings `binary` there, if there is one, and says what to run here.
+    /// Brings `binary` there, if there is one, and says what to run here. What comes in meanwhile is `deferred`; somebody
+    /// who wants to stop does not wait.
     ///
     /// # Errors
-    /// The target is out of reach, or does not take it, in words.
-    pub fn begin(&mut self, binary: &Path) -> Result<Vec<String>, String> {
-        if self.builds {
-            self.sync.push(binary)?;
+    /// The target is out of reach, or does not take it.
+    pub fn begin(
+        &mut self,
+        binary: &Path,
+        received: &Receiver<Input>,
+        deferred: &mut VecDeque<Input>,
+    ) -> Result<Vec<String>, Unready> {
+        let answer = self.sync.begin(self.builds.then_some(binary));
+        let mut stops = false;
+        let begun = loop {
+            select! {
+                recv(answer) -> begun => break begun.unwrap_or(Err(Unready::OutOfReach)),
+                recv(received) -> input => {
+                    let Ok(input) = input else { return Err(Unready::OutOfReach) };
+                    if matches!(input, Input::Stop | Input::Kill) {
+                        stops = true;
+                        self.sync.want_end();
+                    }
+                    deferred.push_back(input);
+                }
+            }
+        };
+        // Who was interrupted has no reason of its own.
+        let begun = begun.map_err(|why| if stops { Unready::OutOfReach } else { why })?;
+        self.started = Some(begun.at);
+        Ok(begun.words)
+    }
+
+    /// Ends the sync, and puts the target in order; at once if that is asked for in what is `received`.
+    pub fn end(self, received: &Receiver<Input>) {
+        let ending = self.sync.ending();
+        let (done, ended) = bounded::<()>(0);
+        let thread = std::thread::spawn(move || {
+            drop(self);
+            drop(done);
+        });
+        loop {
+            select! {
+                recv(ended) -> _ => break,
+                recv(received) -> input => match input {
+                    Ok(Input::Kill) => ending.force(),
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+            }
         }
-        self.started = Some(Instant::now());
-        self.sync.command()
+        drop(thread.join());
     }
 
     /// Whether what runs was started after something that was told at `at`.

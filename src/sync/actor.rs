@@ -46,6 +46,12 @@ impl Pair {
     }
 }
 
+/// Whether what `config` means is started when all files are there, whatever it is until then.
+fn starts(config: &config::Sync) -> bool {
+    let one_way = |pair: &config::Pair| flow(pair.mode) == Flow::OneWay { replica: false };
+    config.restart == config::Restart::Recreate && config.pairs.iter().all(one_way)
+}
+
 /// Reads what git ignores, as its files are now.
 fn read_rules(pair: &mut config::Pair) {
     pair.rules.files.clear();
@@ -79,6 +85,10 @@ pub(super) struct Actor {
     pub(super) pause: Duration,
     /// When what could not be done is tried again.
     pub(super) again: Option<Instant>,
+    /// Whether it was told last that the target is out of reach.
+    pub(super) away: bool,
+    /// Why the target will not be had as it would have to be.
+    pub(super) hopeless: Option<String>,
     /// The reason that was told last why it is not there.
     pub(super) told_lost: Option<String>,
     /// What was told that cannot be done.
@@ -100,7 +110,7 @@ impl Actor {
         report: Box<dyn Fn(Report) + Send>,
         sender: Sender<Heard>,
     ) -> Actor {
-        let transport = transport::to(&config.to);
+        let transport = transport::to(&config.to, starts(config));
         let status = Shared::default();
         status.with(|status| {
             status.service = name.to_string();
@@ -125,6 +135,8 @@ impl Actor {
             retry: Some(Instant::now()),
             pause: RETRY.0,
             again: None,
+            away: true,
+            hopeless: None,
             told_lost: None,
             told_trouble: BTreeSet::new(),
             takeover: None,
@@ -161,9 +173,9 @@ impl Actor {
             }
         }
         for (instance, helper) in &self.pushed {
-            leave(self.transport.as_ref(), instance, helper);
+            leave(self.transport.as_ref(), instance, helper, &self.ending);
         }
-        if let Some(why) = self.takeover.take().and_then(Takeover::end) {
+        if let Some(why) = self.takeover.take().and_then(|takeover| takeover.end(&self.ending)) {
             let target = self.transport.describe();
             self.notice(Level::Error, format!("{target} is not as it was before: {why}"));
         }
@@ -281,17 +293,15 @@ impl Actor {
                 self.waiting.push(reply);
             }
             Ask::Resolve(path, winner, answer) => answer(self.resolve(&path, winner)),
-            Ask::Push(binary, reply) => drop(reply.send(self.push(&binary))),
-            Ask::Command(reply) => {
-                let is_restart = self.config.restart == config::Restart::Recreate;
-                self.restarted = is_restart.then(Instant::now);
-                drop(reply.send(self.command()));
-            }
+            Ask::Begin(binary, reply) => drop(reply.send(self.begin(binary.as_deref()))),
         }
     }
 
     /// Tells those who wait that everything is in place, if it is.
     fn answer_waiting(&mut self) {
+        if let Some(why) = &self.hopeless {
+            return self.waiting.drain(..).for_each(|answer| answer(Err(why.clone())));
+        }
         let pending = self.links.iter().flat_map(|link| &link.halves).any(|half| !half.pending.is_empty());
         if self.links.is_empty() || pending {
             return;

@@ -16,6 +16,10 @@ impl Actor {
             return Ok(Ok(()));
         }
         self.note_post_sync(true);
+        if matches!(&self.links[at].far, Far::Archive(archive) if archive.stands()) {
+            // It runs when somebody is there again who runs it.
+            return Ok(Ok(()));
+        }
         let (tell, name) = (self.surroundings.tell.clone(), self.name.clone());
         let mut lines = Lines::default();
         let mut show = |stderr: bool, piece: &[u8]| {

@@ -14,7 +14,8 @@ use super::ending::Ending;
 use super::far::{Archive, Far, Root};
 use super::link::wire;
 use super::session::{Lost, Session, Told};
-use super::transport::{Instance, Tool, Transport, User, ask};
+use super::tool::{Tool, ask};
+use super::transport::{Instance, Transport, User};
 use crate::config::{self, Sync};
 
 /// How long the helper may take on its way.
@@ -57,6 +58,11 @@ pub fn connect(
         session.accept();
         return Ok(Reached { far: Far::Helper(session), helper: None, words: "on this machine".to_owned() });
     }
+    if instance.stands {
+        let far = archives(transport, instance, place, ending);
+        let words = "by archives for as long as it stands still".to_owned();
+        return Ok(Reached { far, helper: None, words });
+    }
     match with_helper(transport, instance, place, ending, tell) {
         Ok((session, helper)) => {
             session.accept();
@@ -64,17 +70,7 @@ pub fn connect(
             Ok(Reached { far: Far::Helper(session), helper: Some(helper), words })
         }
         Err(why) => {
-            let root = |pair: &config::Pair| match pair.target.rsplit_once('/') {
-                Some((dir, name)) if pair.source.is_file() => {
-                    let dir = if dir.is_empty() { "/" } else { dir };
-                    Root { dir: dir.to_owned(), name: Some(name.to_owned()) }
-                }
-                _ => Root { dir: pair.target.clone(), name: None },
-            };
-            let roots = place.sync.pairs.iter().map(root).enumerate();
-            let roots: BTreeMap<u32, Root> = roots.map(|(number, root)| (wire(number), root)).collect();
-            let far = Archive::new(Arc::clone(transport), instance.clone(), roots, Arc::clone(ending));
-            let far = Far::Archive(far);
+            let far = archives(transport, instance, place, ending);
             let words = format!(
                 "by archives, which add and overwrite only, since {why}; nothing comes back from there, and what \
                  differs there is not seen"
@@ -82,6 +78,19 @@ pub fn connect(
             Ok(Reached { far, helper: None, words })
         }
     }
+}
+
+/// The other side as it can be changed without the helper.
+fn archives(
+    transport: &Arc<dyn Transport>,
+    instance: &Instance,
+    place: &Place<'_>,
+    ending: &Arc<Ending>,
+) -> Far {
+    let root = |pair: &config::Pair| Root::of(&pair.target, pair.source.is_file());
+    let roots = place.sync.pairs.iter().map(root).enumerate();
+    let roots: BTreeMap<u32, Root> = roots.map(|(number, root)| (wire(number), root)).collect();
+    Far::Archive(Archive::new(Arc::clone(transport), instance.clone(), roots, Arc::clone(ending)))
 }
 
 fn with_helper(
@@ -94,7 +103,7 @@ fn with_helper(
     // Mostly it is the same machine, and to ask takes time.
     let own = std::env::consts::ARCH;
     let with = |machine: &str| with_helper_for(machine, transport, instance, place, ending, &tell);
-    with(own).or_else(|why| match transport.machine(instance)? {
+    with(own).or_else(|why| match transport.machine(instance, ending)? {
         machine if machine == own => Err(why),
         machine => with(&machine),
     })
@@ -110,7 +119,7 @@ fn with_helper_for(
 ) -> Result<(Session, String), String> {
     let program = embedded::helper(machine)?;
     let mut reasons = Vec::new();
-    let places = match (&place.sync.helper_dir, transport.private(instance)) {
+    let places = match (&place.sync.helper_dir, transport.private(instance, ending)) {
         (None, Some(private)) => vec![private?],
         _ => places(place.sync),
     };
@@ -127,6 +136,9 @@ fn with_helper_for(
     };
     std::thread::scope(|scope| {
         for dir in places {
+            if ending.is_wanted() {
+                return Err("hotwatch ends".to_owned());
+            }
             let helper = format!("{}/.hotwatch-helper-{}", dir.trim_end_matches('/'), place.name);
             if place.known
                 && let Ok(session) = serves(&helper)
@@ -138,7 +150,7 @@ fn with_helper_for(
                 Ok(session) => return Ok((session, helper)),
                 Err(why) => {
                     // The next place need not wait for that.
-                    scope.spawn(move || discard(transport.as_ref(), instance, &helper));
+                    scope.spawn(move || discard(transport.as_ref(), instance, &helper, ending));
                     reasons.push(format!("not in `{dir}`: {why}"));
                 }
             }
@@ -201,8 +213,7 @@ fn push(
 pub fn feed(words: &[String], input: &[u8], ending: &Ending) -> Result<(), String> {
     let cannot_run = |error| format!("cannot run `{}`: {error}", words.first().map_or("", String::as_str));
     let (stdin, mut to) = std::io::pipe().map_err(cannot_run)?;
-    let tool = Tool::start(words, stdin.into()).map_err(cannot_run)?;
-    tool.ends_with(ending);
+    let tool = Tool::start(words, stdin.into(), ending).map_err(cannot_run)?;
     std::thread::scope(|scope| {
         let written = scope.spawn(move || to.write_all(input));
         // One that does not read says why, or is ended; then nobody is left to write to.
@@ -213,16 +224,16 @@ pub fn feed(words: &[String], input: &[u8], ending: &Ending) -> Result<(), Strin
 }
 
 /// Removes what was pushed to `helper` and does not run there, if something in `instance` can do that.
-fn discard(transport: &dyn Transport, instance: &Instance, helper: &str) {
+fn discard(transport: &dyn Transport, instance: &Instance, helper: &str, ending: &Ending) {
     let words = ["rm", "-f", "--", helper].map(str::to_owned);
-    let discard = |user| ask(&transport.exec(instance, &words, user));
+    let discard = |user| ask(&transport.exec(instance, &words, user), ending);
     drop(discard(User::Root).or_else(|_| discard(User::Own)));
 }
 
 /// Removes the helper at `helper` from `instance`, for which no conversation with it is needed.
-pub fn leave(transport: &dyn Transport, instance: &Instance, helper: &str) {
+pub fn leave(transport: &dyn Transport, instance: &Instance, helper: &str, ending: &Ending) {
     let words = [helper, "leave"].map(str::to_owned);
-    let leave = |user| ask(&transport.exec(instance, &words, user));
+    let leave = |user| ask(&transport.exec(instance, &words, user), ending);
     // A target that is gone has taken it with it.
     drop(leave(User::Root).or_else(|_| leave(User::Own)));
 }

@@ -10,8 +10,11 @@ use hotwatch_platform::process::{Group, Signal};
 #[derive(Debug, Default)]
 pub struct Ending {
     wanted: AtomicBool,
+    forced: AtomicBool,
+    /// Processes that do work which is not wanted any more then.
+    interrupted: Groups,
     /// Processes to which somebody may be writing who do not read.
-    groups: Mutex<Vec<Weak<Group>>>,
+    forcible: Groups,
 }
 
 impl Ending {
@@ -20,21 +23,47 @@ impl Ending {
         self.wanted.load(Ordering::Acquire)
     }
 
-    /// Has everybody end who asks.
+    /// Has everybody end who asks, and what runs by now and can be interrupted. What puts things in order may begin
+    /// after that.
     pub fn want(&self) {
         self.wanted.store(true, Ordering::Release);
+        self.interrupted.kill();
     }
 
-    /// Has `group` be killed by [`Ending::force`].
+    /// Has `group` be killed by [`Ending::want`], if it has begun before, and by [`Ending::force`] in any case.
+    pub fn interrupts(&self, group: &Arc<Group>) {
+        self.interrupted.add(group);
+        self.ends_with(group);
+    }
+
+    /// Has `group` be killed by [`Ending::force`], also one that has come before.
     pub fn ends_with(&self, group: &Arc<Group>) {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forcible.add(group);
+        if self.forced.load(Ordering::Acquire) {
+            self.forcible.kill();
+        }
+    }
+
+    /// Ends what does not end by itself, and whatever begins after that.
+    pub fn force(&self) {
+        self.forced.store(true, Ordering::Release);
+        self.forcible.kill();
+    }
+}
+
+/// Process groups that somebody else owns.
+#[derive(Debug, Default)]
+struct Groups(Mutex<Vec<Weak<Group>>>);
+
+impl Groups {
+    fn add(&self, group: &Arc<Group>) {
+        let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         groups.retain(|group| group.strong_count() > 0);
         groups.push(Arc::downgrade(group));
     }
 
-    /// Ends what does not end by itself.
-    pub fn force(&self) {
-        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+    fn kill(&self) {
+        let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         groups.iter().filter_map(Weak::upgrade).for_each(|group| drop(group.signal(Signal::SIGKILL)));
     }
 }

@@ -15,7 +15,8 @@ use hotwatch_helper::wire::Request;
 
 use super::ending::Ending;
 use super::session::{Lost, Session};
-use super::transport::{Instance, Tool, Transport, User, ask};
+use super::tool::{Tool, ask};
+use super::transport::{Instance, Transport, User};
 
 /// How many paths go to one command; there is a limit to how long its words may be together.
 const PATHS: usize = 200;
@@ -83,12 +84,23 @@ impl Far {
 #[derive(Debug, Clone)]
 pub struct Root {
     /// The directory.
-    pub dir: String,
+    dir: String,
     /// What the one file in it is called that is all of the pair, if it is one.
-    pub name: Option<String>,
+    name: Option<String>,
 }
 
 impl Root {
+    /// The directory `target`, or the one file of that path that is all of the pair.
+    pub fn of(target: &str, is_file: bool) -> Root {
+        match target.rsplit_once('/') {
+            Some((dir, name)) if is_file => {
+                let dir = if dir.is_empty() { "/" } else { dir };
+                Root { dir: dir.to_owned(), name: Some(name.to_owned()) }
+            }
+            _ => Root { dir: target.to_owned(), name: None },
+        }
+    }
+
     /// Where `path` lies in the directory.
     fn place(&self, path: &Rel) -> PathBuf {
         match &self.name {
@@ -135,19 +147,25 @@ impl Archive {
         roots: BTreeMap<u32, Root>,
         ending: Arc<Ending>,
     ) -> Archive {
-        for root in roots.values() {
+        // Where nobody runs they come with what is in them.
+        for root in roots.values().filter(|_| !instance.stands) {
             let dir = root.dir.clone();
             let words = ["mkdir", "-p", "--", &dir].map(str::to_owned);
             // What is not there, and cannot be made, is told when something goes there.
-            drop(ask(&transport.exec(&instance, &words, User::Own)));
+            drop(ask(&transport.exec(&instance, &words, User::Own), &ending));
         }
         let (unpacking, removes, refusals) = Default::default();
         Archive { transport, instance, ending, roots, unpacking, removes, refusals }
     }
 
-    /// Calls the tree below `root` by the number `pair` from now on.
+    /// Calls the tree below `dir` by the number `pair` from now on.
     pub fn open(&mut self, pair: u32, dir: String) {
         self.roots.insert(pair, Root { dir, name: None });
+    }
+
+    /// Whether nobody runs there.
+    pub fn stands(&self) -> bool {
+        self.instance.stands
     }
 
     /// Runs `words` there, in `dir`, for as long as `longest`; what they write goes to `tell`, with whether to standard error.
@@ -177,7 +195,11 @@ impl Archive {
         if path.is_root() && entry.is_dir() {
             return;
         }
-        let place = self.roots.get(&pair).map_or_else(PathBuf::new, |root| root.place(path));
+        let stands = self.stands();
+        let place = self.roots.get(&pair).map_or_else(PathBuf::new, |root| {
+            let place = root.place(path);
+            if stands { Path::new(root.dir.trim_start_matches('/')).join(place) } else { place }
+        });
         let done = self.unpacking(pair).and_then(|unpacking| {
             unpacking.paths.push(path.clone());
             let mut header = tar::Header::new_gnu();
@@ -214,13 +236,12 @@ impl Archive {
         if self.unpacking.is_none() {
             // What has to go makes way first.
             self.removed();
-            let root = self.roots.get(&pair).map_or("/", |root| root.dir.as_str());
+            let root = self.roots.get(&pair).filter(|_| !self.stands()).map_or("/", |root| root.dir.as_str());
             let tar = ["tar", "-xf", "-", "-C", root].map(str::to_owned);
             let words = self.transport.unpack(&self.instance, root);
             let words = words.unwrap_or_else(|| self.transport.exec(&self.instance, &tar, User::Own));
             let (stdin, to) = pipe()?;
-            let (tool, paths) = (Tool::start(&words, stdin.into())?, Vec::new());
-            tool.ends_with(&self.ending);
+            let (tool, paths) = (Tool::start(&words, stdin.into(), &self.ending)?, Vec::new());
             let builder = tar::Builder::new(to);
             self.unpacking = Some(Unpacking { pair, builder, paths, tool });
         }
@@ -247,7 +268,7 @@ impl Archive {
         };
         let words: Vec<String> =
             words.iter().map(|&word| word.to_owned()).chain(paths.iter().map(place)).collect();
-        ask(&self.transport.exec(&self.instance, &words, User::Own)).map(|_| ())
+        ask(&self.transport.exec(&self.instance, &words, User::Own), &self.ending).map(|_| ())
     }
 
     /// Removes what is to go.

@@ -34,6 +34,8 @@ pub struct Link {
     pub halves: Vec<Half>,
     /// Whether its first round is over.
     pub began: bool,
+    /// How often it was looked whether there is a better way.
+    pub looked: u32,
     /// Why what has come last does not count: what runs after it has failed.
     pub failure: Option<String>,
 }

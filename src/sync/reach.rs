@@ -10,7 +10,7 @@ use super::connect::{self, Place, connect};
 use super::far::Far;
 use super::link::{Half, Link, Pending, left_out};
 use super::session::Lost;
-use super::takeover::Takeover;
+use super::takeover::{Taken, Takeover, Untaken};
 use super::transport::Instance;
 use super::{Heard, root};
 use crate::config;
@@ -22,18 +22,23 @@ pub(super) const RETRY: (Duration, Duration) = (Duration::from_millis(200), Dura
 /// How often it is looked whether there are other pods.
 const OTHERS: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether there is a better way than archives.
+const LOOKS: u32 = 3;
+
 /// How long a target may take to start anew, beside the time its program has to stop.
-const RESTART: Duration = Duration::from_secs(10);
+pub(super) const RESTART: Duration = Duration::from_secs(20);
 
 impl Actor {
     pub(super) fn connect_if_due(&mut self) {
         if self.retry.is_none_or(|at| at > Instant::now()) {
             return;
         }
-        if let Err(why) = self.take_over() {
-            return self.not_there(why);
+        match self.take_over() {
+            Ok(()) => {}
+            Err(Untaken::NotYet(why)) => return self.not_there(why),
+            Err(Untaken::Failed(why)) => return self.give_up(why),
         }
-        let found = match self.transport.find() {
+        let found = match self.transport.find(&self.ending) {
             Ok(found) => found,
             Err(why) => return self.not_there(why),
         };
@@ -48,6 +53,7 @@ impl Actor {
                 return self.not_there(why);
             }
         }
+        self.look_for_better();
         self.told_lost = None;
         // Nobody tells of other pods, nor that one is gone to which no connection is open.
         let closed = self.links.iter().any(|link| matches!(link.far, Far::Archive(_)));
@@ -72,15 +78,62 @@ impl Actor {
     }
 
     /// Changes the target as it has to be while it is synced, once.
-    fn take_over(&mut self) -> Result<(), String> {
+    fn take_over(&mut self) -> Result<(), Untaken> {
         if self.takeover.is_none() && self.surroundings.runs {
             let file = self.surroundings.state.join(format!("{}.before", self.name));
-            self.takeover = Takeover::begin(&self.config, self.surroundings.grace, file)?;
+            let grace = self.surroundings.grace;
+            let Taken { takeover, notice } = Takeover::begin(&self.config, grace, file, &self.ending)?;
+            self.takeover = takeover;
+            notice.into_iter().for_each(|notice| self.notice(Level::Warning, notice));
         }
         Ok(())
     }
 
+    /// The target cannot be had as it would have to be.
+    fn give_up(&mut self, why: String) {
+        self.retry = None;
+        if self.ending.is_wanted() {
+            return;
+        }
+        let target = self.transport.describe();
+        let hint = "it is tried again when hotwatch is started again, or this service's settings are saved";
+        self.notice(Level::Error, format!("{target} cannot be taken over: {why}; {hint}"));
+        self.status.with(|status| (status.reached, status.lost) = (None, Some(why.clone())));
+        self.hopeless = Some(why);
+    }
+
     fn connect(&mut self, instance: Instance) -> Result<(), String> {
+        let link = self.link_to(instance)?;
+        if !self.is_restarting() {
+            self.notice(Level::Info, format!("{} is reached {}", self.transport.describe(), link.words));
+        }
+        self.links.push(link);
+        Ok(())
+    }
+
+    /// Looks whether the helper can be had after all where archives have to do; it may have been a bad moment.
+    fn look_for_better(&mut self) {
+        for at in 0..self.links.len() {
+            let link = &mut self.links[at];
+            let is_poor = matches!(&link.far, Far::Archive(archive) if !archive.stands());
+            let is_due = link.began && link.looked < LOOKS;
+            if !is_poor || !is_due {
+                continue;
+            }
+            link.looked += 1;
+            let instance = link.instance.clone();
+            let Ok(better) = self.link_to(instance) else { continue };
+            if matches!(better.far, Far::Helper(_)) {
+                self.notice(
+                    Level::Info,
+                    format!("{} is reached {}", self.transport.describe(), better.words),
+                );
+                self.links[at] = better;
+            }
+        }
+    }
+
+    fn link_to(&mut self, instance: Instance) -> Result<Link, String> {
         self.opened += 1;
         let (number, sender) = (self.opened, self.sender.clone());
         let tell = move |told| drop(sender.send(Heard::Far(number, told)));
@@ -104,16 +157,13 @@ impl Actor {
         let connect::Reached { far, helper, words } = reached;
         self.pushed.retain(|(known, _)| known.name != instance.name);
         self.pushed.extend(helper.iter().map(|helper| (instance.clone(), helper.clone())));
-        let mut link = Link { number, instance, far, helper, words, halves, began: false, failure: None };
-        if !self.is_restarting() {
-            self.notice(Level::Info, format!("{} is reached {}", self.transport.describe(), link.words));
-        }
+        let (began, failure, looked) = (false, None, 0);
+        let mut link = Link { number, instance, far, helper, words, halves, began, failure, looked };
         for (number, pair) in self.pairs.iter().enumerate() {
             let root = root(&self.config.to, &pair.config);
             link.open(number, &root, &pair.config, false).map_err(|Lost(why)| why)?;
         }
-        self.links.push(link);
-        Ok(())
+        Ok(link)
     }
 
     /// The other half of `pair` at `instance`, of which nothing is known but what was agreed on.

@@ -56,8 +56,16 @@ impl Actor {
                 Err(why) => self.lose(at, why),
             }
         }
+        self.tell_away(self.links.is_empty());
         if let Some(runs) = renewed {
             (self.report)(Report::Renewed { since, at: Instant::now(), runs });
+        }
+    }
+
+    /// Tells whether the target is out of reach, if that is new.
+    fn tell_away(&mut self, away: bool) {
+        if std::mem::replace(&mut self.away, away) != away {
+            (self.report)(Report::Away(away));
         }
     }
 

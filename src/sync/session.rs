@@ -19,7 +19,7 @@ use hotwatch_helper::wire::{Answer, BUILD, PIECE, Request, receive, send};
 use hotwatch_platform::process::{Group, Signal, spawn};
 
 use super::ending::Ending;
-use super::transport::{Reading, command, complaint, read};
+use super::tool::{Reading, command, complaint, read};
 
 /// How long a helper may take to say who it is.
 const GREETING: Duration = Duration::from_secs(20);
@@ -55,7 +55,7 @@ pub struct Lost(pub String);
 
 impl Lost {
     /// It is this side that fails.
-    pub fn here(error: io::Error) -> Lost {
+    pub fn here(error: impl std::fmt::Display) -> Lost {
         Lost(format!("what both sides agree on cannot be kept here: {error}"))
     }
 }

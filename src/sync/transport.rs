@@ -5,22 +5,12 @@ mod container;
 mod kubectl;
 mod ssh;
 
-use std::io::{self, Read};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
-use hotwatch_platform::process::{Exit, Group, Signal, spawn};
-
 use super::ending::Ending;
+use super::tool::ask;
 use crate::config::Target;
-
-/// How long the last words of a tool may take that has ended.
-const LAST_WORDS: Duration = Duration::from_millis(300);
-
-/// How long a tool may take for an answer.
-const ANSWER: Duration = Duration::from_secs(20);
 
 /// A way into a target.
 pub trait Transport: Send + Sync + std::fmt::Debug {
@@ -31,15 +21,15 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// There is none, or the tool fails, in words.
-    fn find(&self) -> Result<Vec<Instance>, String>;
+    fn find(&self, ending: &Ending) -> Result<Vec<Instance>, String>;
 
     /// The machine that `instance` runs on, as `uname -m` calls it.
     ///
     /// # Errors
     /// Nobody says, in words.
-    fn machine(&self, instance: &Instance) -> Result<String, String> {
+    fn machine(&self, instance: &Instance, ending: &Ending) -> Result<String, String> {
         let uname = ["uname", "-m"].map(str::to_owned);
-        ask(&self.exec(instance, &uname, User::Own))
+        ask(&self.exec(instance, &uname, User::Own), ending)
             .map_err(|why| format!("its machine is not known (`uname` cannot be run there: {why})"))
     }
 
@@ -57,20 +47,25 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// There is no such place, in words.
-    fn private(&self, instance: &Instance) -> Option<Result<String, String>> {
+    fn private(&self, instance: &Instance, ending: &Ending) -> Option<Result<String, String>> {
+        let _ = (instance, ending);
+        None
+    }
+
+    /// The command that goes on to show what `instance` writes, from the time `{since}` on, as RFC 3339 has it.
+    fn output(&self, instance: &Instance) -> Option<Vec<String>> {
         let _ = instance;
         None
     }
 
-    /// The command that goes on to show what `instance` writes.
-    fn follow(&self, instance: &Instance) -> Option<Vec<String>> {
+    /// The command that says whether `instance` runs, as `true` or `false`, and its exit code.
+    fn state(&self, instance: &Instance) -> Option<Vec<String>> {
         let _ = instance;
         None
     }
 
-    /// The command that starts `instance` anew, which may take as long as `grace` to stop; the one that shows what it
-    /// writes from the time `{since}` on, as RFC 3339 has it; and the one that says whether it runs, and its exit code.
-    fn restart(&self, instance: &Instance, grace: Duration) -> Option<[Vec<String>; 3]> {
+    /// The command that starts `instance` anew, or at all; what runs may take as long as `grace` to stop.
+    fn restart(&self, instance: &Instance, grace: Duration) -> Option<Vec<String>> {
         let _ = (instance, grace);
         None
     }
@@ -99,13 +94,15 @@ pub struct Instance {
     pub place: String,
     /// What is another after every start.
     pub identity: String,
+    /// Whether it stands still: files can be brought there, but nobody runs.
+    pub stands: bool,
 }
 
-/// The way into `target`.
-pub fn to(target: &Target) -> Arc<dyn Transport> {
+/// The way into `target`, which may stand still if that `starts` it when everything is there.
+pub fn to(target: &Target, starts: bool) -> Arc<dyn Transport> {
     match target {
         Target::Container { engine, name } => {
-            Arc::new(container::Container { engine: *engine, name: name.clone() })
+            Arc::new(container::Container { engine: *engine, name: name.clone(), starts })
         }
         Target::Kubectl(kubectl) => Arc::new(kubectl::Pods(kubectl.clone())),
         Target::Ssh(host) => Arc::new(ssh::Host(host.clone())),
@@ -122,8 +119,9 @@ impl Transport for Here {
         format!("the directory `{}`", self.0)
     }
 
-    fn find(&self) -> Result<Vec<Instance>, String> {
-        Ok(vec![Instance { name: self.0.clone(), place: self.0.clone(), identity: String::new() }])
+    fn find(&self, _: &Ending) -> Result<Vec<Instance>, String> {
+        let (name, place) = (self.0.clone(), self.0.clone());
+        Ok(vec![Instance { name, place, identity: String::new(), stands: false }])
     }
 
     fn exec(&self, _: &Instance, words: &[String], _: User) -> Vec<String> {
@@ -143,128 +141,6 @@ fn machine(name: &str) -> String {
         name => name,
     }
     .to_owned()
-}
-
-/// `words` as a command.
-pub fn command(words: &[String]) -> Command {
-    let mut command = Command::new(program(words));
-    command.args(words.get(1..).unwrap_or_default());
-    command
-}
-
-/// What `words` write, which must succeed.
-///
-/// # Errors
-/// They fail, or do not answer; what the tool said.
-pub fn ask(words: &[String]) -> Result<String, String> {
-    ask_within(words, ANSWER)
-}
-
-/// The same within another time.
-///
-/// # Errors
-/// As for [`ask`].
-pub fn ask_within(words: &[String], longest: Duration) -> Result<String, String> {
-    let cannot_run = |error| format!("cannot run `{}`: {error}", program(words));
-    Tool::start(words, Stdio::null()).map_err(cannot_run)?.end(longest)
-}
-
-/// The program of `words`.
-fn program(words: &[String]) -> &str {
-    words.first().map_or("", String::as_str)
-}
-
-/// A tool that runs, and what it writes.
-#[derive(Debug)]
-pub struct Tool {
-    program: String,
-    group: Arc<Group>,
-    stdout: Reading,
-    stderr: Reading,
-}
-
-impl Tool {
-    /// Starts `words` with `stdin`.
-    ///
-    /// # Errors
-    /// They cannot be run.
-    pub fn start(words: &[String], stdin: Stdio) -> io::Result<Tool> {
-        let mut command = command(words);
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let started = spawn(&mut command)?;
-        let (stdout, stderr) = (read(started.stdout), read(started.stderr));
-        let group = Arc::new(started.group);
-        Ok(Tool { program: program(words).to_owned(), group, stdout, stderr })
-    }
-
-    /// Has it be ended with the sync, whoever waits for it by then.
-    pub fn ends_with(&self, ending: &Ending) {
-        ending.ends_with(&self.group);
-    }
-
-    /// What it has written once it has ended, which it must with success and within `longest`.
-    ///
-    /// # Errors
-    /// It does not; what it complained of.
-    pub fn end(self, longest: Duration) -> Result<String, String> {
-        let Tool { program, group, stdout, stderr } = self;
-        let in_time = group.wait_end(group.id(), Some(longest));
-        // What it leaves behind may hold its output.
-        drop(group.signal(Signal::SIGKILL));
-        let exit = group.wait_leader().map_err(|error| format!("`{program}` was lost: {error}"))?;
-        drop(group.reap());
-        let [stdout, stderr] = [stdout, stderr].map(Reading::said);
-        match exit {
-            _ if !in_time => {
-                Err(format!("`{program}` does not answer; it was ended after {} s", longest.as_secs()))
-            }
-            Exit::Code(0) => Ok(stdout.trim().to_owned()),
-            exit => Err(complaint(&stderr).unwrap_or_else(|| format!("`{program}` fails with {exit}"))),
-        }
-    }
-}
-
-/// What a tool complains of, without what it writes before that.
-pub fn complaint(stderr: &str) -> Option<String> {
-    let line = stderr.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let line = ["Error: ", "error: ", "Error response from daemon: "]
-        .iter()
-        .fold(line, |line, head| line.trim_start_matches(head));
-    Some(line.to_owned())
-}
-
-/// Reads `stream` on a thread of its own.
-pub fn read(stream: Option<impl Read + Send + 'static>) -> Reading {
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let (ends, ended) = bounded::<()>(0);
-    let so_far = Arc::clone(&said);
-    std::thread::spawn(move || {
-        let mut piece = [0; 8192];
-        if let Some(mut stream) = stream {
-            while let Ok(count @ 1..) = stream.read(&mut piece) {
-                so_far.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&piece[..count]);
-            }
-        }
-        drop(ends);
-    });
-    Reading { said, ended }
-}
-
-/// What comes from a stream.
-#[derive(Debug)]
-pub struct Reading {
-    said: Arc<Mutex<Vec<u8>>>,
-    ended: Receiver<()>,
-}
-
-impl Reading {
-    /// All of it, once whoever writes it has ended. A daemon that was left behind may hold the other end for good, and
-    /// is not waited for.
-    pub fn said(self) -> String {
-        let _ = self.ended.recv_timeout(LAST_WORDS);
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&said).into_owned()
-    }
 }
 
 /// `words` as lists of strings.

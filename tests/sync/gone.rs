@@ -86,3 +86,31 @@ fn one_that_is_not_there_is_waited_for() {
     server.until_answer("one");
     ends_well(up, &container);
 }
+
+#[test]
+fn what_is_saved_while_it_is_gone_runs_when_it_is_back() {
+    if !is_possible() {
+        return;
+    }
+    let project = Project::new();
+    let server = Server::new(&project);
+    let container = Container::busybox(&project).start(&["--env", &server.env()]);
+    let sync = format!("to = {{ podman = {:?} }}\nbinary = \"/app/server\"", container.name);
+    configure(&project, &server.settings(), &sync);
+    let mut up = up(&project);
+    up.until_event("good", "web");
+    up.until_watching();
+    let seen = up.seen.len();
+    container.remove();
+    up.until_notice("is out of reach: ");
+    server.save(&project, "two", "");
+    up.until_event("build", "web");
+    let container = container.start(&["--env", &server.env()]);
+    up.until_event("ready", "web");
+    server.until_answer("two");
+    up.until_event("good", "web");
+    for event in ["held", "rolled_back"] {
+        assert_eq!(up.count(seen, event, "web"), 0, "{event}");
+    }
+    ends_well(up, &container);
+}

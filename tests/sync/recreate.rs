@@ -88,3 +88,77 @@ fn what_a_hotwatch_that_was_killed_has_left_is_put_back_unless_somebody_else_has
     assert_eq!(found(&aside).map(|(id, _)| id), Some(before));
     podman(&["rm", "-f", "-t", "0", &aside]);
 }
+
+/// A container whose own program is the service as it is now, and the project that syncs its binary to it.
+fn serving(more: &str) -> (Project, Server, Container) {
+    let project = Project::new();
+    let server = Server::new(&project);
+    let root = project.beside("image");
+    fs::create_dir(&root).unwrap();
+    server.build(&project, &root.join("service"));
+    let port = server.port.to_string();
+    let container = Container::of(root, &["/service", &port]).start(&[]);
+    let settings = format!("port = {port}\nready = {{ settle = \"300ms\" }}\nstop = {{ grace = \"2s\" }}");
+    let sync = format!(
+        "to = {{ podman = {:?} }}\nbinary = \"/service\"\nrestart = \"recreate\"\n{more}",
+        container.name
+    );
+    configure(&project, &settings, &sync);
+    (project, server, container)
+}
+
+#[test]
+fn a_program_that_ends_its_container_gives_way_to_the_one_before() {
+    if !is_possible() {
+        return;
+    }
+    let (project, server, container) = serving("");
+    let mut up = up(&project);
+    up.until_event("good", "web");
+    up.until_watching();
+    server.save(&project, "two", "");
+    up.until_event("restarted", "web");
+    // It is ready when the new one is, however long the old one still answered.
+    assert_eq!(server.answer().as_deref(), Some("two"));
+    up.until_event("good", "web");
+    server.save(&project, "bad", "os.Exit(3)");
+    let back = up.until_event("rolled_back", "web");
+    assert!(back["reason"].as_str().unwrap().contains("with exit code 3"), "{back}");
+    server.until_answer("two");
+    up.until_event("good", "web");
+    server.save(&project, "three", "");
+    server.until_answer("three");
+    assert!(up.stop().0.success());
+    assert_eq!(found(&container.name).map(|(_, state)| state).as_deref(), Some("running"));
+}
+
+#[test]
+fn a_container_that_stands_still_is_started_with_what_was_saved() {
+    if !is_possible() {
+        return;
+    }
+    let (project, server, container) = serving("");
+    podman(&["stop", "-t", "1", &container.name]);
+    server.save(&project, "two", "");
+    let mut up = up(&project);
+    up.until_event("ready", "web");
+    server.until_answer("two");
+    assert!(up.stop().0.success());
+}
+
+#[test]
+fn a_container_that_cannot_be_made_anew_is_as_before_and_tried_once() {
+    if !is_possible() {
+        return;
+    }
+    let (project, server, container) = serving("run_args = [\"/no-such-program\"]");
+    let (before, _) = found(&container.name).unwrap();
+    let mut up = up(&project);
+    let notice = up.until_notice("cannot be taken over: ");
+    let message = notice["message"].as_str().unwrap();
+    assert!(message.contains("no-such-program") && message.contains("it is as it was before"), "{message}");
+    server.until_answer("one");
+    assert_eq!(found(&container.name), Some((before, "running".to_owned())));
+    let (exit, _) = up.stop();
+    assert!(exit.success());
+}

@@ -45,10 +45,13 @@ impl Container {
             let words = ["podman"].iter().chain(global).chain(&start).chain(flags);
             let mut words: Vec<String> = words.map(|&word| word.to_owned()).chain(variables).collect();
             words.extend([container.name.clone(), "/helper".to_owned(), "wait".to_owned()]);
-            sync::ask(&words)
+            sync::ask(&words, &sync::Ending::default())
         };
         run(&[], &[]).or_else(|why| {
-            drop(sync::ask(&["podman", "rm", "-f", &container.name].map(str::to_owned)));
+            drop(sync::ask(
+                &["podman", "rm", "-f", &container.name].map(str::to_owned),
+                &sync::Ending::default(),
+            ));
             run(&OTHERWISE.0, &OTHERWISE.1).map_err(|_| failed(why))
         })?;
         Ok(container)
@@ -67,7 +70,7 @@ impl Drop for Container {
         for words in [["podman", "kill"].as_slice(), &["podman", "rm", "-f"], &["podman", "rmi", "-f"]] {
             let words = words.iter().map(|&word| word.to_owned()).chain([self.name.clone()]);
             // Whatever is left can be seen in podman's lists.
-            drop(sync::ask(&words.collect::<Vec<_>>()));
+            drop(sync::ask(&words.collect::<Vec<_>>(), &sync::Ending::default()));
         }
     }
 }

@@ -34,7 +34,7 @@ impl Machine {
                     self.process = Process::Ending(self.terminate(now, pid, true));
                 }
             }
-            Process::None if self.launched && !self.held && !self.down => {
+            Process::None if self.may_start() => {
                 if self.fresh.is_some() {
                     self.start_fresh(now);
                 } else if self.is_patched {
@@ -88,6 +88,15 @@ impl Machine {
         if self.ending {
             self.stop(now, false);
         }
+    }
+
+    /// What was to be started has to wait.
+    pub(super) fn out_of_reach(&mut self) {
+        if let Process::Starting { launch: Launch::New { .. }, .. } = self.process {
+            self.fresh = Some(self.serving.take());
+        }
+        self.process = Process::None;
+        self.away = true;
     }
 
     pub(super) fn not_started(&mut self, now: Instant, reason: String) {
@@ -184,6 +193,11 @@ impl Machine {
             return;
         }
         let words = match stage {
+            _ if self.away && self.standby.is_none() => {
+                let message =
+                    format!("PID {of} ended with {exit}, as what it ran in did; it is started there again");
+                Some(Event::Notice { level: Level::Warning, message })
+            }
             // It has done what it was there for.
             Stage::Settling { .. } | Stage::Settled if exit == Exit::Code(0) && self.standby.is_none() => {
                 let message = "it has ended by itself; the next save starts it again".to_owned();

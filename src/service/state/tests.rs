@@ -35,7 +35,7 @@ impl Bench {
             grace: Duration::from_secs(5),
             drain: None,
         };
-        Bench { machine: Machine::new(timing), start: Instant::now(), at: 0 }
+        Bench { machine: Machine::new(timing, false), start: Instant::now(), at: 0 }
     }
 
     /// A machine with a ready process 1 that was built from nothing.

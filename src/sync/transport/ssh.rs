@@ -1,6 +1,8 @@
 //! Hosts that ssh leads to. The commands it is given are words of a shell there.
 
-use super::{Instance, Transport, User, ask, words};
+use super::{Instance, Transport, User, words};
+use crate::sync::ending::Ending;
+use crate::sync::tool::ask;
 
 /// A host, as ssh calls it.
 #[derive(Debug)]
@@ -9,10 +11,10 @@ pub struct Host(pub String);
 impl Host {
     fn words(&self) -> Vec<String> {
         // A connection that is dead is found out in time, and nobody is asked for a password.
-        let quiet =
-            ["-o", "BatchMode=yes", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "-T"];
+        let quiet = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"];
         let mut all = words(["ssh"]);
-        all.extend(words(quiet));
+        quiet.iter().for_each(|option| all.extend(words(["-o", option])));
+        all.extend(words(["-T"]));
         all.extend(words(["--", &self.0]));
         all
     }
@@ -23,11 +25,12 @@ impl Transport for Host {
         format!("the host `{}`", self.0)
     }
 
-    fn find(&self) -> Result<Vec<Instance>, String> {
+    fn find(&self, ending: &Ending) -> Result<Vec<Instance>, String> {
         let mut ask_for = self.words();
         ask_for.push("cat /proc/sys/kernel/random/boot_id 2>/dev/null || uname -n".to_owned());
-        let identity = ask(&ask_for)?;
-        Ok(vec![Instance { name: self.0.clone(), place: self.0.clone(), identity }])
+        let identity = ask(&ask_for, ending)?;
+        let (name, place) = (self.0.clone(), self.0.clone());
+        Ok(vec![Instance { name, place, identity, stands: false }])
     }
 
     fn exec(&self, _: &Instance, words: &[String], _: User) -> Vec<String> {
@@ -36,9 +39,9 @@ impl Transport for Host {
         all
     }
 
-    fn private(&self, instance: &Instance) -> Option<Result<String, String>> {
+    fn private(&self, instance: &Instance, ending: &Ending) -> Option<Result<String, String>> {
         let script = "cd && umask 077 && mkdir -p .hotwatch && chmod 700 .hotwatch && cd .hotwatch && pwd";
-        Some(ask(&self.exec(instance, &["sh", "-c", script].map(str::to_owned), User::Own)))
+        Some(ask(&self.exec(instance, &["sh", "-c", script].map(str::to_owned), User::Own), ending))
     }
 }
 

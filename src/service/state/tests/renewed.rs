@@ -43,3 +43,37 @@ fn what_has_failed_is_tried_again_when_what_failed_has_ended() {
     assert_eq!(bench.give(500, input), "Build");
     assert_eq!(bench.give(510, Input::Built(Ok(Made::Nothing))), "Start");
 }
+
+#[test]
+fn what_was_built_while_its_target_was_out_of_reach_runs_when_that_is_back() {
+    let mut bench = Bench::running();
+    assert_eq!(
+        bench.give(1000, Input::Exited { pid: 1, exit: Exit::Signal(9) }),
+        "exited:1 Terminate notice:Warning"
+    );
+    assert_eq!(bench.give(1001, Input::Gone { pid: 1 }), "");
+    bench.give(1005, Input::Away(true));
+    // What would be started again is not, and nothing is due.
+    assert_eq!(bench.give(1200, Input::Tick), "");
+    assert_eq!(bench.machine.deadline(), None);
+    assert_eq!(bench.save(2000, "a"), "Build");
+    assert_eq!(bench.give(2100, Input::Built(Ok(Made::New))), "built:true");
+    assert_eq!(bench.give(9000, Input::Away(false)), "Start");
+    // It is lost again at that moment: it is not what was built that is to blame.
+    assert_eq!(bench.give(9001, Input::OutOfReach), "");
+    assert_eq!(bench.give(9500, Input::Away(false)), "Start");
+    bench.give(9510, Input::Started { pid: 2 });
+    assert!(bench.give(9520, Input::Ready { pid: 2 }).starts_with("ready:10 restarted:None:2"));
+}
+
+#[test]
+fn what_ended_with_its_target_is_started_when_that_is_back() {
+    let mut bench = Bench::running();
+    bench.give(1000, Input::Away(true));
+    assert_eq!(
+        bench.give(1001, Input::Exited { pid: 1, exit: Exit::Signal(9) }),
+        "exited:1 Terminate notice:Warning"
+    );
+    assert_eq!(bench.give(1002, Input::Gone { pid: 1 }), "");
+    assert_eq!(bench.give(9000, Input::Away(false)), "Start");
+}

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod entry;
+pub mod expand;
 pub mod filter;
 pub mod replica;
 pub mod run;

@@ -1,11 +1,12 @@
-//! The helper as a program of its own: `serve` on standard input and output, `run GRACE-MS DIR COMMAND...`,
-//! `wait`, or `leave`.
+//! The helper as a program of its own: `serve` on standard input and output, `run GRACE-MS DIR COMMAND...` or
+//! the same as `expand`, with variables in the command, `wait`, or `leave`.
 
 use std::io::{self, BufReader};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use hotwatch_helper::expand::expand;
 use hotwatch_helper::serve::{leave, serve};
 use hotwatch_helper::supervise::supervise;
 use nix::sys::signal::{SigSet, Signal};
@@ -26,9 +27,11 @@ fn main() -> ExitCode {
 fn act(args: &[&str]) -> io::Result<ExitCode> {
     match args {
         ["serve"] => serve(io::stdin().lock(), io::stdout())?,
-        ["run", grace, dir, words @ ..] => {
+        [verb @ ("run" | "expand"), grace, dir, words @ ..] => {
             let grace = Duration::from_millis(grace.parse().unwrap_or(0));
-            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            let known = |word: &str| expand(word, |name| std::env::var(name).ok());
+            let fill = |&word: &&str| if *verb == "expand" { known(word) } else { word.to_owned() };
+            let words: Vec<String> = words.iter().map(fill).collect();
             // Its own file: every service has a helper of its own, and may write none where that lies.
             let lock = std::env::current_exe()?;
             let code = supervise(&words, Path::new(dir), &lock, grace, BufReader::new(io::stdin()));

@@ -155,7 +155,7 @@ impl Server {
                 self.line.say(&Answer::Settled(refusals), &[])
             }
             Request::Fetch { pair, path } => {
-                let fetched = self.fetch(pair, path)?;
+                let fetched = self.fetch(pair, &path)?;
                 self.line.say(&Answer::Fetched(fetched), &[])
             }
             Request::Run { words, dir, ms } => {
@@ -249,11 +249,11 @@ impl Server {
         self.line.say(&Answer::Scanned, &[])
     }
 
-    fn fetch(&mut self, pair: u32, path: Rel) -> io::Result<Result<u32, String>> {
+    fn fetch(&mut self, pair: u32, path: &Rel) -> io::Result<Result<u32, String>> {
         let Some(replica) = self.replicas.get(&pair) else {
             return Ok(Err("there is no such tree".to_owned()));
         };
-        let file = replica.place(&path).and_then(|place| open(&place));
+        let file = replica.place(path).and_then(|place| open(&place));
         let (mut file, meta) = match file {
             Ok(file) => file,
             Err(error) => return Ok(Err(error.to_string())),
