@@ -106,6 +106,8 @@ pub struct Service {
     pub patterns: Patterns,
     /// Whether directories that git ignores are left out.
     pub gitignore: bool,
+    /// Whether its files can be synced to somewhere, whether they are or not.
+    pub can_sync: bool,
     /// Where its files are synced to, if they are.
     pub sync: Option<Sync>,
 }

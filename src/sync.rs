@@ -11,6 +11,7 @@ mod far;
 mod link;
 mod program;
 mod push;
+mod pushed;
 mod reach;
 mod reconcile;
 mod resolve;
@@ -46,7 +47,7 @@ pub use tool::{ask, command};
 /// How long it may take to leave a target in good order.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The same where the target has to be put back as it was.
+/// The same where the target has to be put back as it was, or may be on its way up.
 const PUTS_BACK: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether that is done.
@@ -162,7 +163,8 @@ impl Sync {
         let actor = Actor::new(name, config, surroundings, Box::new(report), sender.clone());
         let (ending, status) = (Arc::clone(&actor.ending), actor.status.clone());
         let thread = std::thread::spawn(move || actor.run(&heard));
-        let patience = if takes_over { PUTS_BACK } else { PATIENCE };
+        let restarts = config.restart == config::Restart::Recreate;
+        let patience = if takes_over || restarts { PUTS_BACK } else { PATIENCE };
         Sync { heard: sender, ending, status, thread: Some(thread), patience }
     }
 

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::debug::{self, Debugged};
 use super::{colored, load, print, up};
 use crate::cli::Global;
-use crate::config::{Build, Config, Service};
+use crate::config::{Build, Config, Service, Target};
 use crate::error::Error;
 use crate::go;
 use crate::log::file::{self, Limits};
@@ -79,6 +79,7 @@ pub fn check(global: &Global) -> Result<ExitCode, Error> {
             findings.push(Finding::new("config", Level::Ok, message));
             findings.extend(directories(&config));
             findings.extend(ports(&config));
+            findings.extend(syncs(&config, &path));
             findings.extend(logs(&config));
             findings.extend(watching(&config));
             missing_builds = programs(&config, &path);
@@ -159,12 +160,16 @@ fn directories(config: &Config) -> Vec<Finding> {
 
 fn directory(service: &Service) -> Finding {
     let (name, dir) = (&service.name, &service.dir_as_written);
+    let remedy = match service.can_sync {
+        true => format!("it needs `--sync {name}` then, or a `run` that says what runs here"),
+        false => format!("correct `dir`, or run `go mod init` in `{dir}`"),
+    };
     let fine = || Finding::new("directory", Level::Ok, format!("`{dir}` of `{name}`"));
     if service.build != Build::Go || service.dir.ancestors().any(|dir| dir.join("go.mod").is_file()) {
         return fine();
     }
     Finding::new("directory", Level::Warning, format!("`{dir}` of `{name}` is in no Go module"))
-        .with_remedy(format!("correct `dir`, or run `go mod init` in `{dir}`"))
+        .with_remedy(remedy)
 }
 
 fn ports(config: &Config) -> Vec<Finding> {
@@ -174,9 +179,32 @@ fn ports(config: &Config) -> Vec<Finding> {
         let name = &service.name;
         let free = || Finding::new("port", Level::Ok, format!("port {port} of `{name}` is free"));
         let otherwise = format!("change the port of `{name}`");
-        Some(held(port, &format!("`{name}`"), &otherwise).unwrap_or_else(free))
+        let held = held(port, &format!("`{name}`"), &otherwise).map(|finding| match service.can_sync {
+            // It may be the very one.
+            true => finding
+                .with_remedy(format!("if that is where `{name}` is synced to, start with `--sync {name}`")),
+            false => finding,
+        });
+        Some(held.unwrap_or_else(free))
     };
     config.services.iter().filter_map(of).collect()
+}
+
+/// What leads to where services are synced.
+fn syncs(config: &Config, path: &OsStr) -> Vec<Finding> {
+    let finding = |service: &Service| {
+        let to = &service.sync.as_ref()?.to;
+        let (name, tool) = (&service.name, to.command());
+        let found = matches!(to, Target::Dir(_)) || go::find(tool, path).is_some();
+        let ok = || Finding::new("sync", Level::Ok, format!("`{name}` can be synced by `{tool}`"));
+        Some(if found {
+            ok()
+        } else {
+            let message = format!("the command `{tool}` is not on the PATH, and `--sync {name}` needs it");
+            Finding::new("sync", Level::Warning, message).with_remedy("install it")
+        })
+    };
+    config.services.iter().filter_map(finding).collect()
 }
 
 /// That somebody else holds `port` of `whose`, if so; `otherwise` is what to do if that is to stay.

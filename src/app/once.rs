@@ -67,18 +67,21 @@ pub fn once(
         };
         let sync = Sync::start(&service.name, sync, surroundings, |_| {});
         let (sender, settled) = unbounded();
-        sync.settle(move |result| drop(sender.send(result)));
+        sync.once(move |result| drop(sender.send(result)));
         let result = select! {
             recv(settled) -> result => result.unwrap_or_else(|_| Err("the sync has ended".to_owned())),
             recv(interrupted) -> _ => Err(INTERRUPTED.to_owned()),
             recv(at(deadline)) -> _ => Err("it takes too long".to_owned()),
         };
-        let trouble =
-            sync.status().pairs.iter().any(|pair| !pair.trouble.is_empty() || pair.halted.is_some());
         if let Err(why) = &result {
             tell.notice(Some(&service.name), Level::Error, format!("not synced: {why}"));
         }
-        failed |= trouble || result.is_err();
+        failed |= result.is_err();
+        if sync.status().pairs.is_empty() && result.is_ok() {
+            let message =
+                "it has no files of its own to sync; its binary goes there with `hotwatch up --sync`";
+            tell.notice(Some(&service.name), Level::Info, message.to_owned());
+        }
         if result.as_ref().is_err_and(|why| why == INTERRUPTED) {
             break;
         }

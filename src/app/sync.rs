@@ -1,6 +1,6 @@
 //! `hotwatch sync`, and which services `up` syncs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -51,8 +51,16 @@ pub fn sync(
     }
 }
 
+/// `path` without links on the way to it, as far as that is there; it may itself be one.
+fn absolute(path: &Path) -> PathBuf {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => canonical(parent).join(name),
+        _ => canonical(path),
+    }
+}
+
 /// `path` without links, as far as it is there.
-fn absolute(path: &std::path::Path) -> PathBuf {
+fn canonical(path: &Path) -> PathBuf {
     let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
     match there {
         Some((above, canonical)) => match path.strip_prefix(above) {
@@ -65,13 +73,19 @@ fn absolute(path: &std::path::Path) -> PathBuf {
 }
 
 fn status(asked: Services, global: &Global) -> Result<ExitCode, Error> {
-    let all = remote::synced(asked, AT_ONCE, global)?;
+    let named = asked.services.clone();
+    let mut all = remote::synced(asked, AT_ONCE, global)?;
+    all.sort_by(|one, other| one.service.cmp(&other.service));
     if global.json {
         let lines: Vec<String> = all.iter().filter_map(|one| serde_json::to_string(one).ok()).collect();
         return print(lines.iter().map(|line| format!("{line}\n")).collect::<String>().as_bytes());
     }
     if all.is_empty() {
-        return print(b"no service is synced; `hotwatch up --sync SERVICE` does\n");
+        let none = match &named[..] {
+            [] => "no service is synced; `hotwatch up --sync SERVICE` does\n".to_owned(),
+            names => format!("not synced: `{0}`; `hotwatch up --sync {0}` does\n", names.join(",")),
+        };
+        return print(none.as_bytes());
     }
     print(all.iter().map(|one| shown(one, SystemTime::now())).collect::<String>().as_bytes())
 }

@@ -12,9 +12,13 @@ use super::{Build, Config, ConfigError, Globs, Patch, Patterns, Service, Step, e
 use crate::name::Name;
 
 /// What to write where a parser's words do not say it.
-const HINTS: [(&str, &str); 4] = [
+const HINTS: [(&str, &str); 5] = [
     ("expected a duration", "; write it as `\"300ms\"` or `\"5s\"`"),
     ("u16", "; a port is a number from 1 to 65535"),
+    (
+        "invalid type: map, expected a sequence",
+        "; write its name in two pairs of brackets, as in `[[service.sync.pair]]`",
+    ),
     ("expected a sequence", "; write a list, as in `[\"go\", \"build\"]`"),
     ("expected a map", "; write a table, as in `{ NAME = \"value\" }`"),
 ];
@@ -244,6 +248,7 @@ impl Source<'_> {
         let mut env = variables.clone();
         env.extend(parsed.env.clone());
         Ok(Service {
+            can_sync: parsed.sync.is_some(),
             dir_as_written: dir.to_owned(),
             is_module: canonical.join("go.mod").is_file(),
             dir: canonical,

@@ -60,7 +60,7 @@ pub enum Target {
 
 impl Target {
     /// The program that leads there.
-    fn command(&self) -> &'static str {
+    pub fn command(&self) -> &'static str {
         match self {
             Target::Container { engine, .. } => engine.command(),
             Target::Kubectl(_) => "kubectl",
@@ -172,8 +172,12 @@ impl Config {
     /// # Errors
     /// There is no such service, or nothing says where to sync it to, in words.
     pub fn synced(mut self, names: &[String]) -> Result<Config, String> {
-        let names: BTreeSet<&str> = names.iter().flat_map(|names| names.split(',')).map(str::trim).collect();
-        let names: BTreeSet<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        let is_asked = !names.is_empty();
+        let names = names.iter().flat_map(|names| names.split(',')).map(str::trim);
+        let names: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
+        if is_asked && names.is_empty() {
+            return Err("`--sync` names a service without a name; name services, or `*` for all".to_owned());
+        }
         let all = names.contains("*");
         if all && self.services.iter().all(|service| service.sync.is_none()) {
             return Err("no service has a `[service.sync]` that says where to sync it to".to_owned());

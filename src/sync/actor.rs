@@ -11,16 +11,16 @@ use hotwatch_helper::replica::{Options, Replica};
 use hotwatch_helper::tree::Tree;
 use hotwatch_helper::watching::{self, Watching};
 
-use super::connect::leave;
 use super::ending::Ending;
 use super::far::Far;
 use super::link::{Link, Pending, comes_back, flow, left_out};
+use super::pushed::Pushed;
 use super::reach::RETRY;
 use super::reconcile::Flow;
 use super::session::{Lost, Told};
 use super::status::{self, Shared};
 use super::takeover::Takeover;
-use super::transport::{self, Instance, Transport};
+use super::transport::{self, Transport};
 use super::{Answer, Ask, Heard, Report, Surroundings, root};
 use crate::config;
 use crate::name::Name;
@@ -76,8 +76,8 @@ pub(super) struct Actor {
     pub(super) status: Shared,
     pub(super) pairs: Vec<Pair>,
     pub(super) links: Vec<Link>,
-    /// The helpers that were brought to targets, the last one for each.
-    pub(super) pushed: Vec<(Instance, String)>,
+    /// The helpers that were brought to targets.
+    pub(super) pushed: Pushed,
     /// How many links there have been.
     pub(super) opened: u64,
     /// When the target is looked for next.
@@ -99,6 +99,8 @@ pub(super) struct Actor {
     pub(super) restarted: Option<Instant>,
     /// Those who wait until everything is in place.
     pub(super) waiting: Vec<Answer<Result<(), String>>>,
+    /// Those of them who want all of it to be there.
+    pub(super) strict: Vec<Answer<Result<(), String>>>,
 }
 
 impl Actor {
@@ -119,6 +121,7 @@ impl Actor {
                 |pair: &config::Pair| status::Pair { pair: pair.to_string(), ..status::Pair::default() };
             status.pairs = config.pairs.iter().map(pair).collect();
         });
+        let pushed = Pushed::load(surroundings.state.join(format!("{name}.helpers")));
         Actor {
             name: name.clone(),
             config: config.clone(),
@@ -130,7 +133,7 @@ impl Actor {
             status,
             pairs: config.pairs.iter().map(Pair::new).collect(),
             links: Vec::new(),
-            pushed: Vec::new(),
+            pushed,
             opened: 0,
             retry: Some(Instant::now()),
             pause: RETRY.0,
@@ -142,6 +145,7 @@ impl Actor {
             takeover: None,
             restarted: None,
             waiting: Vec::new(),
+            strict: Vec::new(),
         }
     }
 
@@ -166,15 +170,15 @@ impl Actor {
             heard.try_iter().for_each(|event| self.hear(event));
         }
         self.pairs.iter_mut().for_each(|pair| drop(pair.watching.take()));
-        for link in self.links.drain(..) {
-            let Far::Helper(session) = link.far else { continue };
-            if link.helper.is_some() && session.leave() {
-                self.pushed.retain(|(instance, _)| *instance != link.instance);
-            }
+        let mut left = Vec::new();
+        for Link { far, instance, helper, .. } in self.links.drain(..) {
+            let has_left = match far {
+                Far::Helper(session) => helper.is_some() && session.leave(),
+                Far::Archive(_) => false,
+            };
+            if has_left { self.pushed.remove(&instance) } else { left.push(instance) }
         }
-        for (instance, helper) in &self.pushed {
-            leave(self.transport.as_ref(), instance, helper, &self.ending);
-        }
+        self.pushed.leave(self.transport.as_ref(), &left, &self.ending);
         if let Some(why) = self.takeover.take().and_then(|takeover| takeover.end(&self.ending)) {
             let target = self.transport.describe();
             self.notice(Level::Error, format!("{target} is not as it was before: {why}"));
@@ -290,7 +294,7 @@ impl Actor {
                 for half in self.links.iter_mut().flat_map(|link| &mut link.halves) {
                     half.pending = Pending::Everything;
                 }
-                self.waiting.push(reply);
+                self.strict.push(reply);
             }
             Ask::Resolve(path, winner, answer) => answer(self.resolve(&path, winner)),
             Ask::Begin(binary, reply) => drop(reply.send(self.begin(binary.as_deref()))),
@@ -300,7 +304,8 @@ impl Actor {
     /// Tells those who wait that everything is in place, if it is.
     fn answer_waiting(&mut self) {
         if let Some(why) = &self.hopeless {
-            return self.waiting.drain(..).for_each(|answer| answer(Err(why.clone())));
+            let all = self.waiting.drain(..).chain(self.strict.drain(..));
+            return all.for_each(|answer| answer(Err(why.clone())));
         }
         let pending = self.links.iter().flat_map(|link| &link.halves).any(|half| !half.pending.is_empty());
         if self.links.is_empty() || pending {
@@ -310,6 +315,9 @@ impl Actor {
         let failed = self.links.iter().find_map(|link| link.failure.clone());
         let result = halted.or(failed).map_or(Ok(()), Err);
         self.waiting.drain(..).for_each(|answer| answer(result.clone()));
+        let trouble = self.status.get().pairs.into_iter().flat_map(|pair| pair.trouble).next();
+        let result = result.and(trouble.map_or(Ok(()), Err));
+        self.strict.drain(..).for_each(|answer| answer(result.clone()));
     }
 
     pub(super) fn notice(&self, level: Level, message: impl Into<String>) {

@@ -213,7 +213,7 @@ fn push(
 pub fn feed(words: &[String], input: &[u8], ending: &Ending) -> Result<(), String> {
     let cannot_run = |error| format!("cannot run `{}`: {error}", words.first().map_or("", String::as_str));
     let (stdin, mut to) = std::io::pipe().map_err(cannot_run)?;
-    let tool = Tool::start(words, stdin.into(), ending).map_err(cannot_run)?;
+    let tool = Tool::interruptible(words, stdin.into(), ending).map_err(cannot_run)?;
     std::thread::scope(|scope| {
         let written = scope.spawn(move || to.write_all(input));
         // One that does not read says why, or is ended; then nobody is left to write to.
@@ -230,10 +230,9 @@ fn discard(transport: &dyn Transport, instance: &Instance, helper: &str, ending:
     drop(discard(User::Root).or_else(|_| discard(User::Own)));
 }
 
-/// Removes the helper at `helper` from `instance`, for which no conversation with it is needed.
-pub fn leave(transport: &dyn Transport, instance: &Instance, helper: &str, ending: &Ending) {
+/// Removes the helper at `helper` from `instance`, for which no conversation with it is needed; whether it is gone.
+pub fn leave(transport: &dyn Transport, instance: &Instance, helper: &str, ending: &Ending) -> bool {
     let words = [helper, "leave"].map(str::to_owned);
     let leave = |user| ask(&transport.exec(instance, &words, user), ending);
-    // A target that is gone has taken it with it.
-    drop(leave(User::Root).or_else(|_| leave(User::Own)));
+    leave(User::Root).or_else(|_| leave(User::Own)).is_ok()
 }

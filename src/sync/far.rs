@@ -241,7 +241,7 @@ impl Archive {
             let words = self.transport.unpack(&self.instance, root);
             let words = words.unwrap_or_else(|| self.transport.exec(&self.instance, &tar, User::Own));
             let (stdin, to) = pipe()?;
-            let (tool, paths) = (Tool::start(&words, stdin.into(), &self.ending)?, Vec::new());
+            let (tool, paths) = (Tool::interruptible(&words, stdin.into(), &self.ending)?, Vec::new());
             let builder = tar::Builder::new(to);
             self.unpacking = Some(Unpacking { pair, builder, paths, tool });
         }

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use super::actor::Actor;
 use super::reach::{RESTART, RETRY};
 use super::takeover::Takeover;
-use super::tool::ask_within;
+use super::tool::carry_out;
 use super::transport::User;
 use super::{Begun, SEPARATOR, Unready, place};
 use crate::config::Restart;
@@ -68,7 +68,7 @@ impl Actor {
                 (self.retry, self.pause) = (Some(Instant::now() + RETRY.0), RETRY.0);
                 let grace = self.surroundings.grace;
                 let restart = self.transport.restart(&instance, grace).unwrap_or_default();
-                ask_within(&restart, grace + RESTART, &self.ending)
+                carry_out(&restart, grace + RESTART, &self.ending)
                     .map_err(|why| format!("{} does not start: {why}", self.transport.describe()))?;
             }
             Restart::None => {}

@@ -155,10 +155,11 @@ impl Actor {
             connect(transport, &instance, &place, ending, tell)
         })?;
         let connect::Reached { far, helper, words } = reached;
-        self.pushed.retain(|(known, _)| known.name != instance.name);
-        self.pushed.extend(helper.iter().map(|helper| (instance.clone(), helper.clone())));
-        let (began, failure, looked) = (false, None, 0);
-        let mut link = Link { number, instance, far, helper, words, halves, began, failure, looked };
+        if let Some(helper) = &helper {
+            self.pushed.add(self.transport.as_ref(), &instance, helper, &self.ending);
+        }
+        let (began, looked, failure) = (false, 0, None);
+        let mut link = Link { number, instance, far, helper, words, halves, began, looked, failure };
         for (number, pair) in self.pairs.iter().enumerate() {
             let root = root(&self.config.to, &pair.config);
             link.open(number, &root, &pair.config, false).map_err(|Lost(why)| why)?;

@@ -160,7 +160,7 @@ impl Actor {
             }
             led.files += done.files;
             led.bytes += done.bytes;
-            done.conflicts.iter().for_each(|conflict| self.tell_conflict(conflict));
+            done.conflicts.iter().for_each(|conflict| self.tell_conflict(number, conflict));
             for (side, path, refusal) in done.trouble {
                 match refusal {
                     // It is the target's own then, or what takes no part.
@@ -197,7 +197,7 @@ impl Actor {
         before.retain(|path, _| !is_within(path, &looked_at));
         before.extend(trouble);
         self.took_note(at, number, !led.ours.is_empty() || !led.theirs.is_empty());
-        self.tell_round(number, &led, all, since);
+        self.tell_round(at, number, &led, all, since);
         Ok(led)
     }
 

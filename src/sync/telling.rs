@@ -1,6 +1,7 @@
 //! What a round leads to, in words: what went over, what cannot be done and why, conflicts, and why a pair has halted.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use hotwatch_helper::entry::Rel;
@@ -13,6 +14,7 @@ use super::far::Far;
 use super::link::flow;
 use super::reconcile::{Flow, Halt, Side};
 use super::rounds::{Led, TROUBLE};
+use crate::config::Target;
 use crate::record::{Event, Level, Rung};
 
 /// How many troubles of a pair are listed.
@@ -85,10 +87,11 @@ impl Actor {
             Refusal::Denied(why) => {
                 let user = match &self.links[at].far {
                     Far::Helper(session) if side == Side::Theirs => {
-                        format!(
-                            " for the user {}; let it belong to that user, or set `owner` to have root write it",
-                            session.uid
-                        )
+                        let owner = match self.config.to {
+                            Target::Container { .. } => ", or set `owner` to have root write it",
+                            _ => "",
+                        };
+                        format!(" for the user {}; let it belong to that user{owner}", session.uid)
                     }
                     _ => String::new(),
                 };
@@ -98,12 +101,13 @@ impl Actor {
         })
     }
 
-    pub(super) fn tell_conflict(&self, conflict: &Conflict) {
-        let kept = copy_name(conflict);
+    pub(super) fn tell_conflict(&self, number: usize, conflict: &Conflict) {
+        let (path, kept) = (&conflict.path, copy_name(conflict));
+        let place = path.below(&self.pairs[number].config.source);
         let message = format!(
-            "both sides have changed `{}`; what the target had is kept in `{kept}`; say who is right with `hotwatch sync \
-             resolve`",
-            conflict.path
+            "both sides have changed `{path}`; what the target had is kept in `{kept}`; say who is right: `hotwatch sync \
+             resolve {} --ours`, or `--theirs`",
+            place.display()
         );
         self.notice(Level::Warning, message);
     }
@@ -142,17 +146,23 @@ impl Actor {
         });
     }
 
-    pub(super) fn tell_round(&self, number: usize, led: &Led, all: bool, since: Instant) {
+    pub(super) fn tell_round(&self, at: usize, number: usize, led: &Led, all: bool, since: Instant) {
         let pair = &self.pairs[number].config;
-        if led.ours.is_empty() && led.theirs.is_empty() && !all {
+        let is_fine = self.links[at].halves[number].trouble.is_empty();
+        if led.ours.is_empty() && led.theirs.is_empty() && !(all && is_fine) {
             return;
         }
         let tell = |event| self.surroundings.tell.fact(Some(&self.name), event);
-        let shown = |root: &std::path::Path, paths: &[Rel]| {
-            paths.iter().map(|path| path.below(root).display().to_string()).collect::<Vec<_>>()
+        let shown = |root: &Path, paths: &[Rel]| {
+            let each = |path: &Rel| match path.below(root).display().to_string() {
+                // The source itself, which is the service's directory.
+                path if path.is_empty() => ".".to_owned(),
+                path => path,
+            };
+            paths.iter().map(each).collect::<Vec<_>>()
         };
         if !all {
-            let written = std::path::Path::new(&pair.source_as_written);
+            let written = Path::new(&pair.source_as_written);
             let written = written.strip_prefix(".").unwrap_or(written);
             let mut paths = shown(written, &led.theirs);
             paths.extend(shown(pair.target.as_ref(), &led.ours));

@@ -14,7 +14,7 @@ use super::ending::Ending;
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// How long a tool may take for an answer.
-const ANSWER: Duration = Duration::from_secs(20);
+pub const ANSWER: Duration = Duration::from_secs(20);
 
 /// `words` as a command.
 pub fn command(words: &[String]) -> Command {
@@ -36,8 +36,25 @@ pub fn ask(words: &[String], ending: &Ending) -> Result<String, String> {
 /// # Errors
 /// As for [`ask`].
 pub fn ask_within(words: &[String], longest: Duration, ending: &Ending) -> Result<String, String> {
+    let tool = started(words)?;
+    ending.interrupts(&tool.group);
+    tool.end(longest)
+}
+
+/// The same for what changes something, and is to come to its end even if the sync is to end: only
+/// [`Ending::force`] ends it.
+///
+/// # Errors
+/// As for [`ask`].
+pub fn carry_out(words: &[String], longest: Duration, ending: &Ending) -> Result<(), String> {
+    let tool = started(words)?;
+    ending.ends_with(&tool.group);
+    tool.end(longest).map(|_| ())
+}
+
+fn started(words: &[String]) -> Result<Tool, String> {
     let cannot_run = |error| format!("cannot run `{}`: {error}", program(words));
-    Tool::start(words, Stdio::null(), ending).map_err(cannot_run)?.end(longest)
+    Tool::start(words, Stdio::null()).map_err(cannot_run)
 }
 
 /// The program of `words`.
@@ -55,17 +72,22 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Starts `words` with `stdin`. They are ended by `ending`, whoever waits for them by then.
+    /// Starts `words` with `stdin`, to be interrupted by `ending`, whoever waits for them by then.
     ///
     /// # Errors
     /// They cannot be run.
-    pub fn start(words: &[String], stdin: Stdio, ending: &Ending) -> io::Result<Tool> {
+    pub fn interruptible(words: &[String], stdin: Stdio, ending: &Ending) -> io::Result<Tool> {
+        let tool = Tool::start(words, stdin)?;
+        ending.interrupts(&tool.group);
+        Ok(tool)
+    }
+
+    fn start(words: &[String], stdin: Stdio) -> io::Result<Tool> {
         let mut command = command(words);
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = spawn(&mut command)?;
         let (stdout, stderr) = (read(started.stdout), read(started.stderr));
         let group = Arc::new(started.group);
-        ending.interrupts(&group);
         Ok(Tool { program: program(words).to_owned(), group, stdout, stderr })
     }
 
@@ -96,12 +118,14 @@ pub fn complaint(stderr: &str) -> Option<String> {
     const HEADS: [&str; 3] = ["Error response from daemon: ", "Error: ", "error: "];
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let head = |line: &str| HEADS.iter().find(|head| line.starts_with(**head)).copied();
-    let line = lines().find(|line| head(line).is_some()).or_else(|| lines().last())?;
+    let line = lines().find(|line| head(line).is_some()).or_else(|| lines().next_back())?;
     let mut line = line;
     while let Some(head) = head(line) {
         line = &line[head.len()..];
     }
-    Some(line.to_owned())
+    // Several are listed below it.
+    let listed = lines().find_map(|line| line.strip_prefix("* ")).filter(|_| line.ends_with(':'));
+    Some(listed.unwrap_or(line).to_owned())
 }
 
 /// Reads `stream` on a thread of its own.
@@ -152,6 +176,7 @@ mod tests {
                 Some("unable to upgrade"),
             ),
             ("Error: Error response from daemon: gone\nusage\n", Some("gone")),
+            ("Error: 2 errors occurred:\n\t* a lock is held\n\t* read-only\n\n\n", Some("a lock is held")),
             ("Welcome to this host\nsh: x: not found\n", Some("sh: x: not found")),
         ];
         for (stderr, expected) in table {

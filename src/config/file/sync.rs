@@ -23,7 +23,7 @@ pub struct Sync {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "expected a table such as `{ docker = \"NAME\" }`")]
 pub struct To {
     pub docker: Option<String>,
     pub podman: Option<String>,

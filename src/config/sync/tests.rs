@@ -82,6 +82,7 @@ fn names_pick_who_is_synced() {
     assert_eq!(pick(&[]).unwrap(), "");
     assert_eq!(pick(&["*"]).unwrap(), "web");
     assert_eq!(pick(&["web,"]).unwrap(), "web");
+    assert!(pick(&[","]).unwrap_err().contains("without a name"));
     assert!(pick(&["web,api"]).unwrap_err().starts_with("nothing says where to sync `api` to"));
     assert!(pick(&["wbe"]).unwrap_err().contains("did you mean `web`?"));
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Untaken, list, words};
 use crate::config::Engine;
 use crate::sync::ending::Ending;
-use crate::sync::tool::{ask, ask_within};
+use crate::sync::tool::{ANSWER, ask, carry_out};
 
 /// What is put behind the name of a container that makes way.
 const ASIDE: &str = "-before-hotwatch";
@@ -112,9 +112,9 @@ impl Container {
     pub fn recreate(&self, told: &Value, grace: Duration, ending: &Ending) -> Result<(), String> {
         let made = created_like(self, told)?;
         let seconds = grace.as_secs().max(1).to_string();
-        ask_within(&words(&[&self.engine, "stop", "-t", &seconds, &self.name]), grace + MADE, ending)?;
-        ask(&words(&[&self.engine, "rename", &self.name, &self.aside()]), ending)?;
-        ask_within(&made, MADE, ending).map(|_| ())
+        carry_out(&words(&[&self.engine, "stop", "-t", &seconds, &self.name]), grace + MADE, ending)?;
+        carry_out(&words(&[&self.engine, "rename", &self.name, &self.aside()]), ANSWER, ending)?;
+        carry_out(&made, MADE, ending)
     }
 
     /// Has it be in its place again, and run; what the user should know, if somebody else has been there.
@@ -137,14 +137,14 @@ impl Container {
                 }
                 if matches!(holder, Holder::Made) {
                     // Podman would wait for it to stop, for longer than its user does.
-                    drop(ask(&words(&[engine, "kill", name]), ending));
-                    drop(ask(&words(&[engine, "rm", "-f", name]), ending));
+                    drop(carry_out(&words(&[engine, "kill", name]), ANSWER, ending));
+                    drop(carry_out(&words(&[engine, "rm", "-f", name]), ANSWER, ending));
                 }
-                ask(&words(&[engine, "rename", &aside, name]), ending)
+                carry_out(&words(&[engine, "rename", &aside, name]), ANSWER, ending)
                     .map_err(|why| format!("`{aside}` cannot be called `{name}` again: {why}"))?;
             }
         }
-        let start = || ask(&words(&[engine, "start", name]), ending).map(|_| ());
+        let start = || carry_out(&words(&[engine, "start", name]), ANSWER, ending);
         // It may not be known yet that it has stopped.
         let tries = std::iter::repeat_with(|| {
             std::thread::sleep(PAUSE);

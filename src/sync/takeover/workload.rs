@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{list, words};
 use crate::config::{Kubectl, Pods};
 use crate::sync::ending::Ending;
-use crate::sync::tool::{ask, ask_within};
+use crate::sync::tool::{ANSWER, ask, ask_within, carry_out};
 
 /// What waits in place of a program: it is ended by the first signal, as a program is that is no shell.
 const WAITS: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 1 & wait $!; done"];
@@ -143,7 +143,7 @@ impl Workload {
     fn patch(&self, container: &Value, ending: &Ending) -> Result<(), String> {
         let patch = json!({ "spec": { "template": { "spec": { "containers": [container] } } } }).to_string();
         let patch = ["patch", &self.workload, "--type=strategic", "--patch", &patch];
-        ask(&kubectl(&self.flags, &patch), ending).map(|_| ())
+        carry_out(&kubectl(&self.flags, &patch), ANSWER, ending)
     }
 }
 
