@@ -94,6 +94,8 @@ type Answer<T> = Box<dyn FnOnce(T) + Send>;
 enum Ask {
     /// Whether everything is in place; answered once it is, or with why it is not.
     Settle(Answer<Result<(), String>>),
+    /// The same, and that nothing is left that could not be done.
+    Whole(Answer<Result<(), String>>),
     /// A full round now.
     Once(Answer<Result<(), String>>),
     /// Which side of a conflict, or of a pair that has halted, is right.
@@ -178,7 +180,12 @@ impl Sync {
         self.send(Ask::Settle(Box::new(answer)));
     }
 
-    /// Has everything be compared anew, and calls `answer` as [`Sync::settle`] does.
+    /// The same, but also what could not be written is a reason.
+    pub fn settle_whole(&self, answer: impl FnOnce(Result<(), String>) + Send + 'static) {
+        self.send(Ask::Whole(Box::new(answer)));
+    }
+
+    /// Has everything be compared anew, and calls `answer` as [`Sync::settle_whole`] does.
     pub fn once(&self, answer: impl FnOnce(Result<(), String>) + Send + 'static) {
         self.send(Ask::Once(Box::new(answer)));
     }

@@ -67,7 +67,7 @@ pub fn once(
         };
         let sync = Sync::start(&service.name, sync, surroundings, |_| {});
         let (sender, settled) = unbounded();
-        sync.once(move |result| drop(sender.send(result)));
+        sync.settle_whole(move |result| drop(sender.send(result)));
         let result = select! {
             recv(settled) -> result => result.unwrap_or_else(|_| Err("the sync has ended".to_owned())),
             recv(interrupted) -> _ => Err(INTERRUPTED.to_owned()),

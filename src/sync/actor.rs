@@ -290,6 +290,7 @@ impl Actor {
     fn asked(&mut self, ask: Ask) {
         match ask {
             Ask::Settle(reply) => self.waiting.push(reply),
+            Ask::Whole(reply) => self.strict.push(reply),
             Ask::Once(reply) => {
                 for half in self.links.iter_mut().flat_map(|link| &mut link.halves) {
                     half.pending = Pending::Everything;

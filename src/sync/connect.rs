@@ -38,8 +38,8 @@ pub struct Place<'a> {
     pub sync: &'a Sync,
     /// The service's name: each has a helper of its own.
     pub name: &'a str,
-    /// Whether it may be there from before.
-    pub known: bool,
+    /// Where it may be from before.
+    pub known: Option<String>,
 }
 
 /// Reaches `instance` by `transport`. What the helper tells by itself goes to `tell`.
@@ -118,45 +118,66 @@ fn with_helper_for(
     tell: &(impl Fn(Told) + Send + Clone + 'static),
 ) -> Result<(Session, String), String> {
     let program = embedded::helper(machine)?;
-    let mut reasons = Vec::new();
     let places = match (&place.sync.helper_dir, transport.private(instance, ending)) {
         (None, Some(private)) => vec![private?],
         _ => places(place.sync),
     };
-    let serves = |helper: &str| {
-        let words = transport.exec(instance, &[helper.to_owned(), "serve".to_owned()], user(place.sync));
-        let session = Session::start(&words, ending, tell.clone())?;
-        match session.program == Some(Content::of(program)) {
-            true => Ok(session),
-            false if session.program.is_none() => {
-                Err(Lost("it cannot tell what program it is; is `/proc` there?".to_owned()))
-            }
-            false => Err(Lost("what is there is another program than was pushed".to_owned())),
+    let starts = |words: &[String], input: &[u8]| {
+        let words = transport.exec(instance, words, user(place.sync));
+        let session = Session::start(&words, input, ending, tell.clone()).map_err(|Lost(why)| why)?;
+        match session.program.clone() {
+            Some((path, content)) if content == Content::of(program) => Ok((session, path)),
+            Some(_) => Err("what is there is another program than was pushed".to_owned()),
+            None => Err("it cannot tell what program it is; is `/proc` there?".to_owned()),
         }
     };
-    std::thread::scope(|scope| {
-        for dir in places {
-            if ending.is_wanted() {
-                return Err("hotwatch ends".to_owned());
-            }
-            let helper = format!("{}/.hotwatch-helper-{}", dir.trim_end_matches('/'), place.name);
-            if place.known
-                && let Ok(session) = serves(&helper)
-            {
-                return Ok((session, helper));
-            }
-            let pushed = push(transport.as_ref(), instance, (&dir, &helper), program, ending);
-            match pushed.and_then(|()| serves(&helper).map_err(|Lost(why)| why)) {
-                Ok(session) => return Ok((session, helper)),
-                Err(why) => {
-                    // The next place need not wait for that.
-                    scope.spawn(move || discard(transport.as_ref(), instance, &helper, ending));
-                    reasons.push(format!("not in `{dir}`: {why}"));
-                }
+    let serves = |helper: &str| starts(&[helper, "serve"].map(str::to_owned), &[]);
+    if let Some(known) = &place.known
+        && let Ok(found) = serves(known)
+    {
+        return Ok(found);
+    }
+    let name = format!(".hotwatch-helper-{}", place.name);
+    let by_shell = match starts(&by_shell(&name, &places, program.len()), program) {
+        Ok(found) => return Ok(found),
+        Err(why) => why,
+    };
+    let mut reasons = Vec::new();
+    for dir in places {
+        if ending.is_wanted() {
+            return Err("hotwatch ends".to_owned());
+        }
+        let helper = format!("{}/{name}", dir.trim_end_matches('/'));
+        let brings = transport.unpack(instance, &dir).is_some();
+        let pushed =
+            push(transport.as_ref(), instance, (&dir, &helper), program, ending).map_err(
+                |why| match brings {
+                    true => why,
+                    false => format!("neither a shell ({by_shell}) nor `tar` ({why}) is there to take it"),
+                },
+            );
+        match pushed.and_then(|()| serves(&helper)) {
+            Ok(found) => return Ok(found),
+            Err(why) => {
+                discard(transport.as_ref(), instance, &helper, ending);
+                reasons.push(format!("not in `{dir}`: {why}"));
             }
         }
-        Err(format!("its helper does not run there ({})", reasons.join("; ")))
-    })
+    }
+    Err(format!("its helper does not run there ({})", reasons.join("; ")))
+}
+
+/// The command that takes a helper of `size` bytes to the first of `places` that can be written, and becomes it: what
+/// takes one step instead of two, where a shell is there.
+fn by_shell(name: &str, places: &[String], size: usize) -> Vec<String> {
+    let script = format!(
+        "for dir; do helper=\"${{dir%/}}/$0\"; (: > \"$helper.new\") 2> /dev/null || continue; \
+         head -c {size} > \"$helper.new\" && chmod 755 \"$helper.new\" && mv -f \"$helper.new\" \"$helper\" && \
+         exec \"$helper\" serve; exit 1; done; exit 1"
+    );
+    let mut words = ["sh", "-c", &script, name].map(str::to_owned).to_vec();
+    words.extend_from_slice(places);
+    words
 }
 
 /// As whom the helper runs: only root may give files to others.
@@ -194,16 +215,9 @@ fn push(
     header.set_size(program.len() as u64);
     let archived = archive.append_data(&mut header, name, program).and_then(|()| archive.into_inner());
     let archived = archived.map_err(|error| error.to_string())?;
-    if let Some(unpack) = transport.unpack(instance, dir) {
-        return feed(&unpack, &archived, ending);
-    }
-    let script = "cat > \"$0.new\" && chmod 755 \"$0.new\" && mv -f \"$0.new\" \"$0\"";
-    let shell = ["sh", "-c", script, helper].map(str::to_owned);
     let tar = ["tar", "-xf", "-", "-C", dir].map(str::to_owned);
-    feed(&transport.exec(instance, &shell, User::Own), program, ending).or_else(|shell| {
-        feed(&transport.exec(instance, &tar, User::Own), &archived, ending)
-            .map_err(|tar| format!("neither a shell ({shell}) nor `tar` ({tar}) is there to take it"))
-    })
+    let unpack = transport.unpack(instance, dir);
+    feed(&unpack.unwrap_or_else(|| transport.exec(instance, &tar, User::Own)), &archived, ending)
 }
 
 /// Runs `words` with `input`; they must succeed, in time, and not outlive the sync.

@@ -23,6 +23,11 @@ impl Pushed {
         Pushed { all: text.lines().filter_map(line).collect(), file }
     }
 
+    /// Where a helper lies in `instance`, if one does.
+    pub fn at(&self, instance: &Instance) -> Option<String> {
+        self.all.iter().find(|(name, _)| *name == instance.name).map(|(_, path)| path.clone())
+    }
+
     /// Takes note that `helper` lies in `instance`, where it is the only one then.
     pub fn add(&mut self, transport: &dyn Transport, instance: &Instance, helper: &str, ending: &Ending) {
         self.all.retain(|(name, path)| {

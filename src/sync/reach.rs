@@ -139,7 +139,7 @@ impl Actor {
         let tell = move |told| drop(sender.send(Heard::Far(number, told)));
         let halves: Vec<Half> = self.pairs.iter().map(|pair| self.half(pair, &instance)).collect();
         // The one that holds the lock of what runs is not replaced, if it can be helped.
-        let known = halves.is_empty() || halves.iter().any(|half| !half.agreed.tree().is_bare());
+        let known = self.pushed.at(&instance);
         // Of another project there may be a service of the same name.
         let project = xxhash_rust::xxh3::xxh3_64(self.surroundings.state.as_os_str().as_encoded_bytes());
         let name = format!("{}-{:08x}", self.name, project >> 32);

@@ -21,6 +21,9 @@ use hotwatch_platform::process::{Group, Signal, spawn};
 use super::ending::Ending;
 use super::tool::{Reading, command, complaint, read};
 
+/// How long a helper may take that is brought there with the first words.
+const BROUGHT: Duration = Duration::from_secs(120);
+
 /// How long a helper may take to say who it is.
 const GREETING: Duration = Duration::from_secs(20);
 
@@ -81,8 +84,8 @@ pub struct Session {
     accepted: Arc<AtomicBool>,
     /// As whom the helper runs.
     pub uid: u32,
-    /// What the file contains that it runs from.
-    pub program: Option<Content>,
+    /// Where the file is that it runs from, and what it contains.
+    pub program: Option<(String, Content)>,
 }
 
 /// What is at the other end.
@@ -95,12 +98,14 @@ enum End {
 }
 
 impl Session {
-    /// Begins a conversation with the helper that `words` start. What it tells by itself goes to `tell`.
+    /// Begins a conversation with the helper that `words` start, which may need `input` for that. What it tells by itself
+    /// goes to `tell`.
     ///
     /// # Errors
     /// It cannot be started, is another than this hotwatch's, or says nothing; in words.
     pub fn start(
         words: &[String],
+        input: &[u8],
         ending: &Arc<Ending>,
         tell: impl Fn(Told) + Send + 'static,
     ) -> Result<Session, Lost> {
@@ -119,7 +124,7 @@ impl Session {
         let group = Arc::new(started.group);
         ending.ends_with(&group);
         let end = End::Process(group, stderr);
-        Session::greeted(from, to, end, ending, tell)
+        Session::greeted(from, (to, input), end, ending, tell)
     }
 
     /// The same on this machine, without a process.
@@ -130,12 +135,12 @@ impl Session {
         let (requests, to) = pipe()?;
         let (from, answers) = pipe()?;
         let thread = std::thread::spawn(move || drop(serve(requests, answers)));
-        Session::greeted(from, to, End::Here(Some(thread)), ending, tell)
+        Session::greeted(from, (to, &[]), End::Here(Some(thread)), ending, tell)
     }
 
     fn greeted(
         from: impl Read + Send + 'static,
-        to: PipeWriter,
+        (mut to, input): (PipeWriter, &[u8]),
         end: End,
         ending: &Arc<Ending>,
         tell: impl Fn(Told) + Send + 'static,
@@ -153,7 +158,7 @@ impl Session {
         let hears = Arc::clone(&heard);
         let reader = std::thread::spawn(move || listen(from, &sender, &tell, &hears));
         let mut session = Session {
-            to: Some(BufWriter::with_capacity(PIECE, to)),
+            to: None,
             answers,
             end,
             heard,
@@ -163,11 +168,29 @@ impl Session {
             uid: 0,
             program: None,
         };
+        let longest = if input.is_empty() { GREETING } else { BROUGHT };
+        let ready = std::thread::scope(|scope| {
+            let written = scope.spawn(move || to.write_all(input).map(|()| to));
+            let ready = session.answer(longest);
+            if let (Err(_), End::Process(group, _)) = (&ready, &session.end) {
+                // Nobody is left to write to then.
+                drop(group.signal(Signal::SIGKILL));
+            }
+            let to = written.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            ready.and_then(|ready| Ok((ready, to?)))
+        });
         let look = matches!(session.end, End::Process(..));
+        match ready? {
+            ((Answer::Ready, _), to) => session.to = Some(BufWriter::with_capacity(PIECE, to)),
+            ((other, _), _) => return Err(unexpected(&other)),
+        }
         session.ask(&Request::Hello { look })?;
         match session.answer(GREETING)? {
             (Answer::Hello { build, uid, program }, _) if build == BUILD => {
-                (session.uid, session.program) = (uid, program);
+                let place = |(path, content): (Vec<u8>, Content)| {
+                    (String::from_utf8_lossy(&path).into_owned(), content)
+                };
+                (session.uid, session.program) = (uid, program.map(place));
                 Ok(session)
             }
             _ => Err(Lost(
@@ -495,7 +518,7 @@ mod tests {
     fn what_is_no_helper_is_told_by_its_complaint() {
         let start = |script: &str| {
             let words = ["sh", "-c", script].map(str::to_owned);
-            Session::start(&words, &Arc::default(), |_| {}).map(|_| ()).unwrap_err().0
+            Session::start(&words, &[], &Arc::default(), |_| {}).map(|_| ()).unwrap_err().0
         };
         assert_eq!(start("echo 'Error: no such container' >&2; exit 125"), "no such container");
         assert_eq!(start("echo hello, this is a shell; cat >/dev/null"), "the connection was closed");

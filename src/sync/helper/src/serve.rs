@@ -41,6 +41,7 @@ pub fn serve(from: impl Read, to: impl Write + Send + 'static) -> io::Result<()>
     };
     let (mut from, mut content) = (BufReader::with_capacity(PIECE, from), Vec::new());
     let line = server.line.clone();
+    line.say(&Answer::Ready, &[])?;
     // Large files take long to read, and whoever waits has to know that somebody is there.
     let answering = AtomicBool::new(false);
     let (end, ended) = channel::<()>();
@@ -108,9 +109,11 @@ impl Server {
         match request {
             Request::Hello { look } => {
                 self.is_program = look;
-                let program = std::env::current_exe().ok().filter(|_| look);
-                let program =
-                    program.and_then(|path| std::fs::read(path).ok()).map(|bytes| Content::of(&bytes));
+                let path = std::env::current_exe().ok().filter(|_| look);
+                let program = path.and_then(|path| {
+                    let content = Content::of(&std::fs::read(&path).ok()?);
+                    Some((path.into_os_string().into_encoded_bytes(), content))
+                });
                 let uid = nix::unistd::geteuid().as_raw();
                 self.line.say(&Answer::Hello { build: BUILD.to_owned(), uid, program }, &[])
             }

@@ -61,8 +61,10 @@ pub enum Request {
 #[allow(missing_docs, reason = "fields are what the line above them says")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Who it is; and what the file contains that it runs from.
-    Hello { build: String, uid: u32, program: Option<Content> },
+    /// It is there; said before anything is asked.
+    Ready,
+    /// Who it is; and where the file is that it runs from, and what it contains.
+    Hello { build: String, uid: u32, program: Option<(Vec<u8>, Content)> },
     /// Every later change in `pair` is told; otherwise why not.
     Watched { pair: u32, error: Option<String> },
     /// What stands where.
