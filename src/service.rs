@@ -283,13 +283,17 @@ impl Actor {
                     // One at a time: both would bring the same files.
                     self.synced.take();
                     self.synced = Synced::start(&config, self.surroundings.of_sync(&config), &self.inputs);
-                    self.machine.set_away(self.synced.is_some());
+                    self.machine.retarget(self.synced.is_some());
                 }
                 self.config = (*config).clone();
                 Input::Reconfigured { config, how, since }
             }
             Input::Exited { pid, .. } => {
                 self.processes.get_mut(&pid).into_iter().for_each(Running::end_probe);
+                if let Some(synced) = self.synced.as_ref().filter(|_| self.machine.runs(pid)) {
+                    let alone = synced.ended_alone(&self.received, &mut self.deferred);
+                    self.machine.ends_with_its_target(!alone);
+                }
                 input
             }
             Input::Patchable { able: Err(_), .. } => {
@@ -389,7 +393,10 @@ impl Actor {
                 if report == Report::Stopped {
                     self.stopped = true;
                     // It has not stopped before the target is as it was.
-                    self.synced.take().into_iter().for_each(|synced| synced.end(&self.received));
+                    self.synced
+                        .take()
+                        .into_iter()
+                        .for_each(|synced| synced.end(&self.received, &self.deferred));
                 }
                 (self.report)(report);
             }

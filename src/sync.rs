@@ -45,7 +45,7 @@ pub use status::Status;
 pub use tool::{ask, command};
 
 /// How long it may take to leave a target in good order.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The same where the target has to be put back as it was, or may be on its way up.
 const PUTS_BACK: Duration = Duration::from_secs(60);
@@ -100,6 +100,8 @@ enum Ask {
     Once(Answer<Result<(), String>>),
     /// Which side of a conflict, or of a pair that has halted, is right.
     Resolve(PathBuf, Winner, Answer<Option<Result<String, String>>>),
+    /// Whether the target in which the program runs is still there.
+    There(Sender<bool>),
     /// This binary in its place there, if there is one, and the command that runs the program.
     Begin(Option<PathBuf>, Sender<Result<Begun, Unready>>),
 }
@@ -206,6 +208,13 @@ impl Sync {
     pub fn begin(&self, binary: Option<&Path>) -> Receiver<Result<Begun, Unready>> {
         let (reply, answer) = unbounded();
         self.send(Ask::Begin(binary.map(Path::to_owned), reply));
+        answer
+    }
+
+    /// Looks whether the target is still there in which the program was begun, and comes back with that.
+    pub fn is_there(&self) -> Receiver<bool> {
+        let (reply, answer) = unbounded();
+        self.send(Ask::There(reply));
         answer
     }
 

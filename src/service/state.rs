@@ -131,8 +131,10 @@ pub struct Machine {
     launched: bool,
     /// Whether what it depends on is being reloaded first.
     held: bool,
-    /// Whether where it runs is out of reach.
+    /// Whether where it runs is out of reach, or not reached yet.
     away: bool,
+    /// Whether it was looked for and is not there.
+    lost: bool,
     /// Whether something is under way, or was asked for.
     busy: bool,
     ending: bool,
@@ -198,6 +200,7 @@ impl Machine {
             launched: false,
             held: false,
             away,
+            lost: false,
             busy: true,
             ending: false,
             down: false,
@@ -239,11 +242,37 @@ impl Machine {
     /// Whether where it runs is out of reach. When it is there again what should run is started.
     pub fn set_away(&mut self, away: bool) {
         self.away = away;
-        let waits =
-            matches!(self.process, Process::None) && self.has_binary && self.faults.deadline().is_none();
-        if !away && waits && self.build.is_none() {
+        let is_news = std::mem::replace(&mut self.lost, away) != away;
+        let waits = matches!(self.process, Process::None) && !self.down;
+        if away && is_news && waits && self.launched {
+            // Nobody else is to wait for that.
+            self.effects.push(Effect::Report(Report::Failed));
+        }
+        if !away && waits && self.has_binary && self.faults.deadline().is_none() {
             self.fresh.get_or_insert(None);
         }
+    }
+
+    /// It runs somewhere else from now on: in a target that is looked for first, or here.
+    pub fn retarget(&mut self, is_target: bool) {
+        (self.away, self.lost) = (is_target, false);
+    }
+
+    fn launch(&mut self) {
+        self.launched = true;
+        if self.lost {
+            self.effects.push(Effect::Report(Report::Failed));
+        }
+    }
+
+    /// Whether the process `pid` runs, and nobody has asked it to end.
+    pub fn runs(&self, pid: i32) -> bool {
+        matches!(self.process, Process::Running { pid: running, .. } if running == pid)
+    }
+
+    /// Whether the process, which has just ended, did so with what it ran in.
+    pub fn ends_with_its_target(&mut self, away: bool) {
+        self.away |= away;
     }
 
     /// Keeps to other times from now on.
@@ -272,7 +301,7 @@ impl Machine {
     /// Takes in what happened at `now`; returns what is to be done.
     pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         match input {
-            Input::Launch => self.launched = true,
+            Input::Launch => self.launch(),
             Input::Hold(held) => self.held = held,
             Input::Changed(changed) => self.changed(now, changed),
             Input::Rebased { from, to } => self.rebased(from, to),
@@ -300,7 +329,7 @@ impl Machine {
             Input::Started { pid } => self.started(now, pid),
             Input::NotStarted(reason) => self.not_started(now, reason),
             Input::Away(away) => self.set_away(away),
-            Input::OutOfReach => self.out_of_reach(),
+            Input::OutOfReach => self.out_of_reach(now),
             Input::Ready { pid } => self.ready(now, pid),
             Input::Exited { pid, exit } => self.exited(now, pid, exit),
             Input::Idle { pid } => self.idle(now, pid),
@@ -330,13 +359,15 @@ impl Machine {
 
     fn is_busy(&self) -> bool {
         let swapping = match self.process {
-            Process::None => self.faults.goes_back(),
+            Process::None => self.faults.goes_back() && !self.lost,
             Process::Starting { .. } | Process::Ending(_) => true,
             Process::Running { stage, .. } => matches!(stage, Stage::Awaited { late: Some(_) }),
         };
         // Who was replaced leaves behind everybody's back, but who was stopped is not until nothing of it is left.
         let stopping = self.down && !self.leaving.is_empty();
-        swapping || stopping || self.build.is_some() || self.fresh.is_some() || self.is_due()
+        // For what is out of reach nobody waits.
+        let to_start = self.fresh.is_some() && !self.lost;
+        swapping || stopping || self.build.is_some() || to_start || self.is_due()
     }
 
     fn tell(&mut self, event: Event) {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::protocol::Input;
 use crate::config;
 use crate::go::build::Made;
 use crate::record::Failure;
-use crate::sync::{Report, Surroundings, Sync, Unready};
+use crate::sync::{self, Report, Surroundings, Sync, Unready};
 
 /// The sync of one service.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Synced {
     sync: Sync,
     /// Whether a binary is built here for it.
     builds: bool,
+    /// Whether the container's own program is the service.
+    owns: bool,
     /// The number of the wait that counts; what others wait for is over.
     waits: Arc<AtomicU64>,
     /// When what runs now was started.
@@ -44,7 +46,8 @@ impl Synced {
             });
         };
         let sync = Sync::start(&service.name, config, surroundings, report);
-        Some(Synced { sync, builds: config.binary.is_some(), waits: Arc::default(), started: None })
+        let (builds, owns) = (config.binary.is_some(), config.restart == config::Restart::Recreate);
+        Some(Synced { sync, builds, owns, waits: Arc::default(), started: None })
     }
 
     /// The sync itself.
@@ -88,12 +91,41 @@ impl Synced {
         deferred: &mut VecDeque<Input>,
     ) -> Result<Vec<String>, Unready> {
         let answer = self.sync.begin(self.builds.then_some(binary));
-        let mut stops = false;
-        let begun = loop {
+        let (begun, stops) = self.answered(&answer, received, deferred);
+        let begun = begun.unwrap_or(Err(Unready::OutOfReach));
+        // Who was interrupted has no reason of its own.
+        let begun = begun.map_err(|why| if stops { Unready::OutOfReach } else { why })?;
+        self.started = Some(begun.at);
+        Ok(begun.words)
+    }
+
+    /// Whether a process that has ended has done so alone. Where its container is its own, that ended with it.
+    pub fn ended_alone(&self, received: &Receiver<Input>, deferred: &mut VecDeque<Input>) -> bool {
+        self.owns || self.answered(&self.sync.is_there(), received, deferred).0.unwrap_or(false)
+    }
+
+    /// What the sync answers, and whether somebody wants to stop meanwhile, who does not wait for long.
+    fn answered<T>(
+        &self,
+        answer: &Receiver<T>,
+        received: &Receiver<Input>,
+        deferred: &mut VecDeque<Input>,
+    ) -> (Option<T>, bool) {
+        let (mut stops, mut forced) = (false, never());
+        loop {
             select! {
-                recv(answer) -> begun => break begun.unwrap_or(Err(Unready::OutOfReach)),
+                recv(answer) -> answer => return (answer.ok(), stops),
+                recv(forced) -> _ => {
+                    forced = never();
+                    self.sync.ending().force();
+                }
                 recv(received) -> input => {
-                    let Ok(input) = input else { return Err(Unready::OutOfReach) };
+                    let Ok(input) = input else { return (None, stops) };
+                    match input {
+                        Input::Kill => self.sync.ending().force(),
+                        Input::Stop => forced = after(sync::PATIENCE),
+                        _ => {}
+                    }
                     if matches!(input, Input::Stop | Input::Kill) {
                         stops = true;
                         self.sync.want_end();
@@ -101,16 +133,15 @@ impl Synced {
                     deferred.push_back(input);
                 }
             }
-        };
-        // Who was interrupted has no reason of its own.
-        let begun = begun.map_err(|why| if stops { Unready::OutOfReach } else { why })?;
-        self.started = Some(begun.at);
-        Ok(begun.words)
+        }
     }
 
-    /// Ends the sync, and puts the target in order; at once if that is asked for in what is `received`.
-    pub fn end(self, received: &Receiver<Input>) {
+    /// Ends the sync, and puts the target in order; at once if that is asked for in what is `received`, or was `deferred`.
+    pub fn end(self, received: &Receiver<Input>, deferred: &VecDeque<Input>) {
         let ending = self.sync.ending();
+        if deferred.iter().any(|input| matches!(input, Input::Kill)) {
+            ending.force();
+        }
         let (done, ended) = bounded::<()>(0);
         let thread = std::thread::spawn(move || {
             drop(self);

@@ -48,8 +48,7 @@ impl Pair {
 
 /// Whether what `config` means is started when all files are there, whatever it is until then.
 fn starts(config: &config::Sync) -> bool {
-    let one_way = |pair: &config::Pair| flow(pair.mode) == Flow::OneWay { replica: false };
-    config.restart == config::Restart::Recreate && config.pairs.iter().all(one_way)
+    config.restart == config::Restart::Recreate
 }
 
 /// Reads what git ignores, as its files are now.
@@ -85,8 +84,8 @@ pub(super) struct Actor {
     pub(super) pause: Duration,
     /// When what could not be done is tried again.
     pub(super) again: Option<Instant>,
-    /// Whether it was told last that the target is out of reach.
-    pub(super) away: bool,
+    /// What was told last, if anything was: whether the target is out of reach.
+    pub(super) away: Option<bool>,
     /// Why the target will not be had as it would have to be.
     pub(super) hopeless: Option<String>,
     /// The reason that was told last why it is not there.
@@ -138,7 +137,7 @@ impl Actor {
             retry: Some(Instant::now()),
             pause: RETRY.0,
             again: None,
-            away: true,
+            away: None,
             hopeless: None,
             told_lost: None,
             told_trouble: BTreeSet::new(),
@@ -298,6 +297,7 @@ impl Actor {
                 self.strict.push(reply);
             }
             Ask::Resolve(path, winner, answer) => answer(self.resolve(&path, winner)),
+            Ask::There(reply) => drop(reply.send(self.is_there())),
             Ask::Begin(binary, reply) => drop(reply.send(self.begin(binary.as_deref()))),
         }
     }

@@ -26,8 +26,10 @@ impl Ending {
     /// Has everybody end who asks, and what runs by now and can be interrupted. What puts things in order may begin
     /// after that.
     pub fn want(&self) {
-        self.wanted.store(true, Ordering::Release);
-        self.interrupted.kill();
+        // What has begun since then puts things in order.
+        if !self.wanted.swap(true, Ordering::AcqRel) {
+            self.interrupted.kill();
+        }
     }
 
     /// Has `group` be killed by [`Ending::want`], if it has begun before, and by [`Ending::force`] in any case.
@@ -42,6 +44,11 @@ impl Ending {
         if self.forced.load(Ordering::Acquire) {
             self.forcible.kill();
         }
+    }
+
+    /// Whether nobody waits for things to be put in order.
+    pub fn is_forced(&self) -> bool {
+        self.forced.load(Ordering::Acquire)
     }
 
     /// Ends what does not end by itself, and whatever begins after that.

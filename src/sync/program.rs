@@ -7,9 +7,10 @@ use super::actor::Actor;
 use super::reach::{RESTART, RETRY};
 use super::takeover::Takeover;
 use super::tool::carry_out;
-use super::transport::User;
+use super::transport::{Instance, User};
 use super::{Begun, SEPARATOR, Unready, place};
 use crate::config::Restart;
+use crate::record::Level;
 
 impl Actor {
     /// What runs in the target, with its arguments; and whether variables in them are for the target to fill in, as
@@ -32,15 +33,43 @@ impl Actor {
 
     /// Puts `binary` in its place; what runs the program in the target then.
     pub(super) fn begin(&mut self, binary: Option<&Path>) -> Result<Begun, Unready> {
+        if self.links.is_empty() && self.hopeless.is_none() {
+            // It may be back, if only as one that stands still.
+            self.retry = Some(Instant::now());
+            self.connect_if_due();
+            self.rounds(None);
+        }
         let begun = binary.map_or(Ok(()), |binary| self.push(binary)).and_then(|()| {
             let at = Instant::now();
             self.command().map(|words| Begun { words, at })
         });
-        begun.map_err(|why| {
-            // What was refused by one that is gone by now was not refused.
-            self.away = self.links.is_empty();
-            if self.away { Unready::OutOfReach } else { Unready::Refused(why) }
-        })
+        // What was refused by one that is gone by now was not refused.
+        begun.map_err(|why| if self.is_there() { Unready::Refused(why) } else { Unready::OutOfReach })
+    }
+
+    /// Whether the target in which the program runs is there as it was; those that are not are forgotten.
+    pub(super) fn is_there(&mut self) -> bool {
+        let Some(first) = self.links.first().map(|link| link.instance.clone()) else { return self.is_away() };
+        let found = self.transport.find(&self.ending).unwrap_or_default();
+        let before = self.links.len();
+        self.links.retain(|link| found.contains(&link.instance));
+        if self.links.len() < before && !self.is_restarting() && !self.ending.is_wanted() {
+            let target = self.transport.describe();
+            self.notice(Level::Warning, format!("{target} is lost: it has ended, or was started anew"));
+        }
+        if self.links.len() < found.len() || self.links.is_empty() {
+            (self.retry, self.pause) = (Some(Instant::now() + RETRY.0), RETRY.0);
+        }
+        // One that was started anew is the same to whoever starts it.
+        let restarts = self.config.restart == Restart::Recreate;
+        let same = |one: &Instance| *one == first || (restarts && one.place == first.place);
+        found.iter().any(same) || self.is_away()
+    }
+
+    /// It is known to be away to whoever asks; says that it is not there.
+    fn is_away(&mut self) -> bool {
+        self.away = Some(true);
+        false
     }
 
     /// What runs the program in the target, or shows what runs there, which is started anew for that if need be.

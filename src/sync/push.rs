@@ -23,19 +23,23 @@ impl Actor {
             return Err(self.out_of_reach());
         }
         let place = place(&self.config.to, &binary_place);
-        let mut lost = Vec::new();
-        for at in 0..self.links.len() {
+        for at in (0..self.links.len()).rev() {
             match self.push_to(at, binary, &place) {
                 Ok(Ok(())) => {}
                 Ok(Err(why)) => {
                     return Err(format!("`{}` cannot be put into the target: {why}", place.display()));
                 }
-                Err(why) => lost.push((at, why)),
+                Err(why) => {
+                    let words = why.0.clone();
+                    self.lose(at, why);
+                    // It runs in the first.
+                    if at == 0 {
+                        return Err(words);
+                    }
+                }
             }
         }
-        let first = lost.first().map(|(_, Lost(why))| why.clone());
-        lost.into_iter().rev().for_each(|(at, why)| self.lose(at, why));
-        first.map_or(Ok(()), Err)
+        Ok(())
     }
 
     fn push_to(&mut self, at: usize, binary: &Path, place: &Path) -> Result<Result<(), String>, Lost> {

@@ -64,6 +64,11 @@ impl Pushed {
         let line = |(name, path): &(String, String)| format!("{name}\t{path}\n");
         let text: String = self.all.iter().map(line).collect();
         // What cannot be written down is only tidied up less well.
-        drop(if text.is_empty() { fs::remove_file(&self.file) } else { fs::write(&self.file, text) });
+        let written = match self.file.parent() {
+            _ if text.is_empty() => fs::remove_file(&self.file),
+            Some(dir) => fs::create_dir_all(dir).and_then(|()| fs::write(&self.file, text)),
+            None => Ok(()),
+        };
+        drop(written);
     }
 }

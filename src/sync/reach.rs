@@ -219,7 +219,7 @@ impl Actor {
     }
 
     /// Whether the target is on its way back.
-    fn is_restarting(&self) -> bool {
+    pub(super) fn is_restarting(&self) -> bool {
         self.restarted.is_some_and(|at| at.elapsed() < self.surroundings.grace + RESTART)
     }
 }

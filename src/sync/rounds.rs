@@ -56,15 +56,20 @@ impl Actor {
                 Err(why) => self.lose(at, why),
             }
         }
-        self.tell_away(self.links.is_empty());
+        self.tell_away();
         if let Some(runs) = renewed {
             (self.report)(Report::Renewed { since, at: Instant::now(), runs });
         }
     }
 
-    /// Tells whether the target is out of reach, if that is new.
-    fn tell_away(&mut self, away: bool) {
-        if std::mem::replace(&mut self.away, away) != away {
+    /// Tells whether the target is out of reach, if that is known, and new.
+    fn tell_away(&mut self) {
+        // A container whose program has ended is not lost before somebody has looked for it.
+        let is_lost = self.told_lost.is_some()
+            || self.hopeless.is_some()
+            || (self.away == Some(false) && self.config.restart != config::Restart::Recreate);
+        let away = self.links.is_empty();
+        if (!away || is_lost) && self.away.replace(away) != Some(away) {
             (self.report)(Report::Away(away));
         }
     }
@@ -110,6 +115,11 @@ impl Actor {
     /// Makes the two sides of a pair agree at what is `pending`.
     fn round(&mut self, at: usize, number: usize, pending: Pending, since: Instant) -> Result<Led, Lost> {
         let flow = flow(self.pairs[number].config.mode);
+        if matches!(&self.links[at].far, Far::Archive(it) if it.stands() && flow != (Flow::OneWay { replica: false }))
+        {
+            // Everything is compared when somebody is there again who can do that.
+            return Ok(Led::default());
+        }
         let all = pending == Pending::Everything;
         let mut scope = pending.scope();
         if matches!(self.links[at].far, Far::Archive(_)) && flow != (Flow::OneWay { replica: false }) {

@@ -114,3 +114,19 @@ fn what_is_saved_while_it_is_gone_runs_when_it_is_back() {
     }
     ends_well(up, &container);
 }
+
+#[test]
+fn others_do_not_wait_for_one_that_is_not_there() {
+    let project = Project::new();
+    let server = Server::new(&project);
+    copy(&fixture("web"), &project.path("other"));
+    let port = free_ports(1)[0];
+    let settings = format!("port = {}", server.port);
+    configure(&project, &settings, "to = { podman = \"hotwatch-test-none\" }\nbinary = \"/app/server\"");
+    let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
+    let other = format!("\n[[service]]\nname = \"other\"\ndir = \"other\"\nport = {port}\nargs = [\"{port}\"]\n");
+    project.write("hotwatch.toml", &(config + &other));
+    let mut up = up(&project);
+    up.until_event("ready", "other");
+    assert!(up.stop().0.success());
+}

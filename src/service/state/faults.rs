@@ -46,6 +46,11 @@ impl Faults {
         matches!(self.next, Some((_, Launch::Back)))
     }
 
+    /// This is started as soon as it can be.
+    pub fn wait(&mut self, now: Instant, launch: Launch) {
+        self.next = Some((now, launch));
+    }
+
     /// Nothing is to be started by itself.
     pub fn call_off(&mut self) {
         self.next = None;

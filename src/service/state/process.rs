@@ -91,9 +91,11 @@ impl Machine {
     }
 
     /// What was to be started has to wait.
-    pub(super) fn out_of_reach(&mut self) {
-        if let Process::Starting { launch: Launch::New { .. }, .. } = self.process {
-            self.fresh = Some(self.serving.take());
+    pub(super) fn out_of_reach(&mut self, now: Instant) {
+        match self.process {
+            Process::Starting { launch: Launch::New { .. }, .. } => self.fresh = Some(self.serving.take()),
+            Process::Starting { launch, .. } => self.faults.wait(now, launch),
+            _ => {}
         }
         self.process = Process::None;
         self.away = true;
@@ -196,6 +198,7 @@ impl Machine {
             _ if self.away && self.standby.is_none() => {
                 let message =
                     format!("PID {of} ended with {exit}, as what it ran in did; it is started there again");
+                self.faults.wait(now, Launch::Again);
                 Some(Event::Notice { level: Level::Warning, message })
             }
             // It has done what it was there for.

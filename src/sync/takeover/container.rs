@@ -150,7 +150,8 @@ impl Container {
             std::thread::sleep(PAUSE);
             start()
         });
-        let started = start().or_else(|why| tries.take(TRIES).find(Result::is_ok).unwrap_or(Err(why)));
+        let tries = tries.take(TRIES).take_while(|_| !ending.is_forced());
+        let started = start().or_else(|why| { tries }.find(Result::is_ok).unwrap_or(Err(why)));
         started.map(|()| None).map_err(|why| format!("`{name}` cannot be started again: {why}"))
     }
 }
@@ -163,7 +164,7 @@ fn created_like(container: &Container, told: &Value) -> Result<Vec<String>, Stri
     let Container { engine, name, original, args } = container;
     let label = &format!("{LABEL}={original}");
     // Podman remembers what a container was made with.
-    let mut made = list(&told["Config"]["CreateCommand"]);
+    let made = list(&told["Config"]["CreateCommand"]);
     let image = told["ImageName"].as_str().or(told["Config"]["Image"].as_str()).unwrap_or_default();
     let is_image = |word: &String| {
         word == image || image.strip_suffix(word.as_str()).is_some_and(|rest| rest.ends_with('/')) || {
@@ -190,11 +191,19 @@ fn created_like(container: &Container, told: &Value) -> Result<Vec<String>, Stri
             );
             return Err(format!("{why}; make it with an absolute path"));
         }
-        made.truncate(at + 1);
-        made.extend_from_slice(args);
-        // Nobody is there to whom it could be attached.
-        made.splice(verb..=verb, words(&["run", "-d", "--label", label]));
-        return Ok(made);
+        // It may have got its name later, and nobody is there to whom it could be attached.
+        let mut all = made[..verb].to_vec();
+        all.extend(words(&["run", "-d", "--label", label, "--name", name]));
+        let mut rest = made[verb + 1..=at].iter();
+        while let Some(word) = rest.next() {
+            match word.as_str() {
+                "--name" => drop(rest.next()),
+                word if word.starts_with("--name=") => {}
+                _ => all.push(word.clone()),
+            }
+        }
+        all.extend_from_slice(args);
+        return Ok(all);
     }
     let mut all = words(&[engine, "run", "-d", "--label", label, "--name", name]);
     let mut flag = |flag: &str, value: &Value| {
@@ -257,7 +266,7 @@ mod tests {
         let args = ["/srv", "-new"];
         let made = |told: &Value| created_like(&web("podman", &args), told).map(|made| made.join(" "));
         let label = "--label hotwatch.stands-for=1d";
-        assert_eq!(made(&podman), Ok(format!("podman run -d {label} -d --name web -v x:/x web /srv -new")));
+        assert_eq!(made(&podman), Ok(format!("podman run -d {label} --name web -d -v x:/x web /srv -new")));
         // One that was only created, and one that depends on where that was.
         let create = words(&["podman", "--runtime", "runc", "create", "--name", "web", "web"]);
         podman["Config"]["CreateCommand"] = json!(create);

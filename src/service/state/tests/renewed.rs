@@ -75,5 +75,51 @@ fn what_ended_with_its_target_is_started_when_that_is_back() {
         "exited:1 Terminate notice:Warning"
     );
     assert_eq!(bench.give(1002, Input::Gone { pid: 1 }), "");
-    assert_eq!(bench.give(9000, Input::Away(false)), "Start");
+    assert_eq!(bench.give(9000, Input::Away(false)), "Start:Again");
+}
+
+#[test]
+fn nobody_else_waits_for_a_target_that_is_not_there() {
+    let mut bench = Bench::new();
+    bench.machine.retarget(true);
+    bench.give(0, Input::Tick);
+    bench.give(0, Input::Launch);
+    // It is not reached yet, which is no failure.
+    assert_eq!(bench.give(10, Input::Built(Ok(Made::New))), "built:true");
+    assert_eq!(bench.give(20, Input::Away(true)), "report:Failed");
+    assert_eq!(bench.give(30, Input::Away(true)), "");
+    assert_eq!(bench.give(900, Input::Away(false)), "Start");
+
+    let mut bench = Bench::new();
+    bench.machine.retarget(true);
+    bench.give(0, Input::Tick);
+    assert_eq!(bench.give(5, Input::Away(true)), "");
+    assert_eq!(bench.give(6, Input::Launch), "report:Failed");
+}
+
+#[test]
+fn what_ran_before_waits_for_its_target_as_well() {
+    let mut bench = Bench::running();
+    bench.give(3000, Input::Tick);
+    assert_eq!(bench.save(4000, "a"), "Build");
+    assert_eq!(bench.give(4100, Input::Built(Ok(Made::New))), "built:true Terminate");
+    assert_eq!(bench.give(4110, Input::Gone { pid: 1 }), "stopped:1 Start");
+    bench.give(4120, Input::Started { pid: 2 });
+    bench.give(4125, Input::Exited { pid: 2, exit: Exit::Code(3) });
+    assert_eq!(bench.give(4130, Input::Gone { pid: 2 }), "Start:Back");
+    assert_eq!(bench.give(4131, Input::OutOfReach), "");
+    bench.give(4140, Input::Away(true));
+    assert_eq!(bench.give(9000, Input::Away(false)), "Start:Back");
+    bench.give(9010, Input::Started { pid: 3 });
+    assert_eq!(bench.give(9020, Input::Ready { pid: 3 }), "ready:10 back:3 report:Ready");
+}
+
+#[test]
+fn what_its_user_has_stopped_is_not_started_with_its_target() {
+    let mut bench = Bench::running();
+    bench.give(1000, Input::Ask(Ask::Stop));
+    bench.give(1010, Input::Exited { pid: 1, exit: Exit::Code(0) });
+    bench.give(1011, Input::Gone { pid: 1 });
+    bench.give(2000, Input::Away(true));
+    assert_eq!(bench.give(3000, Input::Away(false)), "");
 }

@@ -66,7 +66,13 @@ pub fn supervise(
         }
     });
     let (mut killed_at, mut heard_at): (Option<Instant>, _) = (None, Instant::now());
+    let mut looked_at = Instant::now();
     let exit = loop {
+        // Who was stopped for a while has heard nothing, which says nothing.
+        if looked_at.elapsed() > BEAT {
+            heard_at = Instant::now();
+        }
+        looked_at = Instant::now();
         match heard.recv_timeout(LOOK) {
             Ok(order) => {
                 heard_at = Instant::now();
