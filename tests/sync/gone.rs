@@ -124,7 +124,8 @@ fn others_do_not_wait_for_one_that_is_not_there() {
     let settings = format!("port = {}", server.port);
     configure(&project, &settings, "to = { podman = \"hotwatch-test-none\" }\nbinary = \"/app/server\"");
     let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
-    let other = format!("\n[[service]]\nname = \"other\"\ndir = \"other\"\nport = {port}\nargs = [\"{port}\"]\n");
+    let other =
+        format!("\n[[service]]\nname = \"other\"\ndir = \"other\"\nport = {port}\nargs = [\"{port}\"]\n");
     project.write("hotwatch.toml", &(config + &other));
     let mut up = up(&project);
     up.until_event("ready", "other");
