@@ -1,0 +1,3 @@
+module hotwatch.invalid/hotplug
+
+go 1.22

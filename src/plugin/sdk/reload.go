@@ -1,0 +1,364 @@
+// Load, reload and unload: the steps of a change in their order, and the way back when one of them fails. What is
+// decided on the way stands in plan.go.
+
+package hotplug
+
+import (
+	"fmt"
+	"reflect"
+	"sort"
+	"time"
+)
+
+// offer is a version that can be loaded, and how.
+type offer struct {
+	offered
+	form Form
+	open func() (instance, error)
+}
+
+// Load loads the plugins that are there, replaces those that have changed, and unloads those that have gone. OnLoad gets
+// `data`. When a step fails, everything new is released, what was active stays active, and the error is an [*Error].
+func (m *Manager) Load(data any) (Details, error) {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	m.data = data
+	return m.change()
+}
+
+// Reload is [Manager.Load] with the data of the last one.
+func (m *Manager) Reload() (Details, error) {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	return m.change()
+}
+
+// Unload makes plugins inactive, whether or not they are reloadable, unless others import them. While they are still
+// offered, the next load brings them back.
+func (m *Manager) Unload(plugins ...string) (Details, error) {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	begun := time.Now()
+	if m.closed {
+		return Details{}, ErrClosed
+	}
+	active := m.active.Load()
+	fresh := &Snapshot{manager: m, epoch: m.nextEpoch(), versions: map[string]*version{}}
+	leaves := map[string]bool{}
+	for _, name := range plugins {
+		if active.versions[key(name)] == nil {
+			return Details{}, absent(name, "unload")
+		}
+		leaves[key(name)] = true
+	}
+	outcomes := map[string]Outcome{}
+	for name, version := range active.versions {
+		if leaves[name] {
+			outcomes[name] = Unloaded
+			continue
+		}
+		outcomes[name] = Unchanged
+		fresh.versions[name] = version
+		for _, need := range version.needs {
+			if leaves[key(need.Plugin)] {
+				cause := fmt.Errorf("`%s` imports it: unload `%s` first", version.Name, version.Name)
+				return Details{}, &Error{Plugin: need.Plugin, Step: "unload", Cause: cause}
+			}
+		}
+	}
+	if err := fresh.arrange(); err != nil {
+		return Details{}, err
+	}
+	details := describe(outcomes, active, fresh, begun)
+	m.replace(fresh)
+	m.tell(Event{What: "reloaded", Details: details})
+	return details, nil
+}
+
+// change brings the active plugins to what is there now.
+func (m *Manager) change() (Details, error) {
+	begun := time.Now()
+	if m.closed {
+		return Details{}, ErrClosed
+	}
+	r := &reload{manager: m, old: m.active.Load()}
+	r.fresh = &Snapshot{manager: m, epoch: m.nextEpoch(), versions: map[string]*version{}}
+	m.bag.begin()
+	err := r.run()
+	if err != nil {
+		r.back()
+		m.bag.end(false)
+		m.tell(Event{What: "reload failed", Err: err})
+		return Details{}, err
+	}
+	details := describe(r.outcomes, r.old, r.fresh, begun)
+	m.replace(r.fresh)
+	m.bag.end(true)
+	m.watchDirs()
+	m.tell(Event{What: "reloaded", Details: details})
+	return details, nil
+}
+
+// reload is one change under way.
+type reload struct {
+	manager  *Manager
+	old      *Snapshot
+	fresh    *Snapshot
+	offers   map[string]offer
+	outcomes map[string]Outcome
+	// The new versions, in the order in which they were opened.
+	opened []*version
+}
+
+func (r *reload) run() error {
+	for _, step := range []func() error{
+		r.look, r.askReloadable, r.open, r.export, r.arrange, r.bind, r.onLoad, r.onInit, r.judge,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// back releases everything new.
+func (r *reload) back() {
+	r.fresh.abandoned.Store(true)
+	for i := len(r.opened) - 1; i >= 0; i-- {
+		r.opened[i].release()
+	}
+}
+
+// look finds what there is, and what is to be done with it.
+func (r *reload) look() error {
+	offers, err := r.manager.offers()
+	if err != nil {
+		return err
+	}
+	r.offers = map[string]offer{}
+	var plain []offered
+	for _, offer := range offers {
+		plain = append(plain, offer.offered)
+		r.offers[key(offer.name)] = offer
+	}
+	var active []standing
+	for _, name := range r.old.order {
+		version := r.old.versions[name]
+		active = append(active, standing{name: version.Name, hash: version.Hash, file: version.file})
+	}
+	r.outcomes, err = sortOut(active, plain)
+	return err
+}
+
+func (r *reload) askReloadable() error {
+	for _, name := range r.old.order {
+		version := r.old.versions[name]
+		if outcome := r.outcomes[name]; outcome == Reloaded || outcome == Unloaded {
+			may, err := version.code.reloadable()
+			if err != nil {
+				return err
+			}
+			if !may {
+				r.outcomes[name] = NotReloadable
+			}
+		}
+		if r.outcomes[name] == Unchanged || r.outcomes[name] == NotReloadable {
+			r.fresh.versions[name] = version
+		}
+	}
+	return nil
+}
+
+func (r *reload) open() error {
+	var names []string
+	for name, outcome := range r.outcomes {
+		if outcome == Loaded || outcome == Reloaded {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		offer := r.offers[name]
+		code, err := offer.open()
+		if err != nil {
+			return named(offer.name, "open", err)
+		}
+		meta := code.metadata()
+		if key(meta.Name) != name {
+			code.close()
+			cause := fmt.Errorf("%w: `%s` is plugin `%s`: rename it", ErrSignature, place(offer.offered), meta.Name)
+			return &Error{Plugin: offer.name, Step: "open", Cause: cause}
+		}
+		// Without a sidecar only the code itself knows what it was built from.
+		if old := r.old.versions[name]; old != nil && meta.Hash == old.Hash {
+			code.close()
+			old.file = offer.file
+			r.outcomes[name] = Unchanged
+			r.fresh.versions[name] = old
+			continue
+		}
+		r.manager.loads[name]++
+		if meta.Generation == 0 {
+			meta.Generation = r.manager.loads[name]
+		}
+		fresh := &version{
+			Metadata: meta, manager: r.manager, code: code, form: offer.form, path: offer.path, file: offer.file,
+			loaded: time.Now(),
+		}
+		fresh.users.Store(1)
+		fresh.desk = &desk{manager: r.manager, version: fresh, born: r.fresh}
+		r.manager.born(fresh)
+		r.opened = append(r.opened, fresh)
+		r.fresh.versions[name] = fresh
+	}
+	return nil
+}
+
+func (r *reload) export() error {
+	for _, version := range r.opened {
+		if err := version.code.export(); err != nil {
+			return err
+		}
+	}
+	for _, version := range r.opened {
+		needs, err := version.code.imports()
+		if err != nil {
+			return err
+		}
+		version.needs = needs
+	}
+	return nil
+}
+
+// arrange puts the new set in order and finds what forbids it.
+func (r *reload) arrange() error {
+	if err := r.fresh.arrange(); err != nil {
+		return err
+	}
+	return stale(r.fresh.needs(), r.outcomes)
+}
+
+func (s *Snapshot) needs() map[string][]need {
+	needs := map[string][]need{}
+	for name, version := range s.versions {
+		needs[name] = version.needs
+	}
+	return needs
+}
+
+// arrange finds the order of the versions, and who has which live name.
+func (s *Snapshot) arrange() (err error) {
+	if s.order, err = order(s.needs()); err != nil {
+		return err
+	}
+	live := map[string][]string{}
+	for name, version := range s.versions {
+		live[name] = version.code.live()
+	}
+	s.live, err = owners(live)
+	return err
+}
+
+// eachNew runs a step of all new versions, dependencies first.
+func (r *reload) eachNew(step func(*version) error) error {
+	for _, name := range r.fresh.order {
+		if outcome := r.outcomes[name]; outcome != Loaded && outcome != Reloaded {
+			continue
+		}
+		if err := step(r.fresh.versions[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reload) bind() error {
+	return r.eachNew(func(version *version) error {
+		exports := map[string]any{}
+		for _, need := range version.needs {
+			other := r.fresh.versions[key(need.Plugin)]
+			if !need.holds() {
+				continue
+			}
+			export, err := other.code.exported()
+			if err != nil {
+				return err
+			}
+			exports[key(need.Plugin)] = export
+			if export != nil && !inert(reflect.TypeOf(export)) && other.acquire() {
+				version.uses = append(version.uses, other)
+			}
+		}
+		return version.code.bind(exports, version.desk)
+	})
+}
+
+func (r *reload) onLoad() error {
+	return r.eachNew(func(version *version) error {
+		if err := version.code.onLoad(r.manager.data); err != nil {
+			return err
+		}
+		version.begun = true
+		return nil
+	})
+}
+
+// onInit hands out the vault, which is ready now: its live names are those of the new set.
+func (r *reload) onInit() error {
+	return r.eachNew(func(version *version) error { return version.code.onInit(version.desk) })
+}
+
+func (r *reload) judge() error {
+	for _, veto := range r.manager.options.vetoes {
+		err := guard("", "veto", func() error {
+			if err := veto(r.fresh, r.old); err != nil {
+				return fmt.Errorf("%w: %w", ErrVeto, err)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offers lists everything that can be loaded.
+func (m *Manager) offers() ([]offer, error) {
+	var all []offer
+	for _, list := range m.options.plugins {
+		for _, plugin := range list() {
+			plugin := plugin
+			all = append(all, offer{
+				offered: offered{name: plugin.Name, hash: plugin.Hash},
+				form:    Linked,
+				open:    func() (instance, error) { return newLocal(plugin) },
+			})
+		}
+	}
+	for _, dir := range m.dirs {
+		found, err := dir.offers(m)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	if m.options.only == nil {
+		return all, nil
+	}
+	var picked []offer
+	missing := map[string]bool{}
+	for name := range m.options.only {
+		missing[name] = true
+	}
+	for _, offer := range all {
+		if m.options.only[key(offer.name)] {
+			picked = append(picked, offer)
+			delete(missing, key(offer.name))
+		}
+	}
+	for name := range missing {
+		return nil, &Error{Plugin: name, Step: "open", Cause: fmt.Errorf("%w: it was asked for by `WithOnly`: build it", ErrNoPlugin)}
+	}
+	return picked, nil
+}
