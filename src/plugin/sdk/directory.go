@@ -108,11 +108,11 @@ func (d *directory) offers(m *Manager) ([]offer, error) {
 		if sidecar.Name != "" {
 			name = sidecar.Name
 		}
-		found := offer{offered: offered{name: name, hash: sidecar.Hash, file: sum, path: path}, form: SharedObject}
+		found := offer{offered: offered{name: name, hash: sidecar.Hash, file: sum, path: path}, form: SharedObject, generation: sidecar.Generation}
 		if filepath.Ext(path) == processEnd {
 			found.form = Process
 		}
-		found.open = func() (instance, error) { return m.openFile(found, sidecar) }
+		found.open = func() (instance, error) { return m.openFile(found) }
 		offers = append(offers, found)
 	}
 	d.known = known
@@ -171,7 +171,7 @@ func RegisterOpener(open func(path string) (*Plugin, error)) { openShared = open
 
 // openFile opens a private copy of a plugin's file: whatever happens to the original, what runs stays whole, and Go
 // would take a file at a path that it knows for the one it has loaded.
-func (m *Manager) openFile(found offer, sidecar Sidecar) (instance, error) {
+func (m *Manager) openFile(found offer) (instance, error) {
 	if found.form == SharedObject && openShared == nil {
 		return nil, fmt.Errorf("%w: this host cannot open shared objects: add `import _ \"hotwatch.invalid/hotplug/so\"` to it", ErrUnsupported)
 	}
@@ -190,9 +190,8 @@ func (m *Manager) openFile(found offer, sidecar Sidecar) (instance, error) {
 		code, err := openProcess(m, found.name, copied)
 		if err != nil {
 			os.Remove(copied)
-			return nil, err
 		}
-		return withSidecar(code, sidecar), nil
+		return code, err
 	}
 	// Once it is loaded the file may go.
 	defer os.Remove(copied)
@@ -200,33 +199,5 @@ func (m *Manager) openFile(found offer, sidecar Sidecar) (instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	code, err := newLocal(*plugin)
-	if err != nil {
-		return nil, err
-	}
-	return withSidecar(code, sidecar), nil
-}
-
-// withSidecar has what the sidecar says stand for what the code says.
-func withSidecar(code instance, sidecar Sidecar) instance {
-	if sidecar.Hash == "" && sidecar.Generation == 0 {
-		return code
-	}
-	return described{code, sidecar}
-}
-
-type described struct {
-	instance
-	sidecar Sidecar
-}
-
-func (d described) metadata() Metadata {
-	meta := d.instance.metadata()
-	if d.sidecar.Hash != "" {
-		meta.Hash = d.sidecar.Hash
-	}
-	if d.sidecar.Generation != 0 {
-		meta.Generation = d.sidecar.Generation
-	}
-	return meta
+	return newLocal(*plugin)
 }

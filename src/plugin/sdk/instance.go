@@ -20,6 +20,8 @@ const (
 // instance is the code of one version. Its methods return errors as *Error; a panic of the plugin is one too.
 type instance interface {
 	metadata() Metadata
+	// identify tells the code as what it is loaded.
+	identify(Metadata)
 	// live lists the live names of the version.
 	live() []string
 	reloadable() (bool, error)

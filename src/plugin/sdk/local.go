@@ -29,6 +29,8 @@ func newLocal(plugin Plugin) (*local, error) {
 
 func (l *local) metadata() Metadata { return l.plugin.Metadata }
 
+func (l *local) identify(meta Metadata) { l.plugin.Metadata = meta }
+
 func (l *local) live() []string {
 	var names []string
 	for _, name := range l.liveNames {

@@ -15,7 +15,7 @@ import (
 )
 
 // errLost is the end of the connection, to calls under way.
-var errLost = errors.New("the connection has ended")
+var errLost = fmt.Errorf("%w: the connection has ended", ErrCrashed)
 
 // window is how many values of a stream may be under way.
 const window = 32
@@ -214,7 +214,7 @@ func (p *peer) relay(ctx context.Context, number uint64, inbox chan reply, send 
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-p.done:
-				return fmt.Errorf("%w: %w", ErrCrashed, errLost)
+				return errLost
 			}
 		}
 		if got.end || got.bad != nil {

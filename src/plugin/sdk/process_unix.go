@@ -32,18 +32,20 @@ type process struct {
 	closed   bool
 	crashes  []time.Time
 	restarts int
+	version  string
 }
 
 func openProcess(m *Manager, name, path string) (instance, error) {
 	p := &process{manager: m, name: name, path: path, turn: make(chan struct{}, 1)}
-	if err := p.start(); err != nil {
+	var err error
+	if p.hello, err = p.start(); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
 // start starts a process and hears who it is.
-func (p *process) start() error {
+func (p *process) start() (hello, error) {
 	child, err := startChild(p.path, p.manager.options.output, func(ctx context.Context, r request) (any, error) {
 		p.mutex.Lock()
 		desk := p.desk
@@ -54,7 +56,7 @@ func (p *process) start() error {
 		return serveHost(ctx, desk, r)
 	})
 	if err != nil {
-		return err
+		return hello{}, err
 	}
 	p.mutex.Lock()
 	p.running = child
@@ -62,20 +64,19 @@ func (p *process) start() error {
 	said, err := p.hook(child, doHello)
 	if err != nil {
 		child.end()
-		return err
+		return hello{}, err
 	}
 	is, _ := said.(hello)
-	p.hello = is
 	go func() {
 		<-child.exited
 		p.mutex.Lock()
-		unexpected := p.ready && !p.closed && p.running == child
+		unexpected, version := p.ready && !p.closed && p.running == child, p.version
 		p.mutex.Unlock()
 		if unexpected {
-			p.manager.tell(Event{What: "crashed", Plugin: p.name, Version: is.Version(), Err: child.crash()})
+			p.manager.tell(Event{What: "crashed", Plugin: p.name, Version: version, Err: child.crash()})
 		}
 	}()
-	return nil
+	return is, nil
 }
 
 // hook calls one of the plugin's hooks, within the time that these have.
@@ -122,7 +123,7 @@ func (p *process) alive(ctx context.Context) (*child, error) {
 	}
 	crash := old.crash()
 	p.mutex.Lock()
-	ready, closed := p.ready, p.closed
+	ready, closed, version := p.ready, p.closed, p.version
 	may, crashes := mayRestart(p.crashes, time.Now())
 	if may {
 		crashes = append(crashes, time.Now())
@@ -138,13 +139,13 @@ func (p *process) alive(ctx context.Context) (*child, error) {
 	if err := p.again(); err != nil {
 		return nil, fmt.Errorf("%w: it cannot be started again: %w", ErrCrashed, err)
 	}
-	p.manager.tell(Event{What: "started again", Plugin: p.name, Version: p.hello.Version()})
+	p.manager.tell(Event{What: "started again", Plugin: p.name, Version: version})
 	return p.now(), nil
 }
 
 // again starts the process and takes it to where the old one was.
 func (p *process) again() error {
-	if err := p.start(); err != nil {
+	if _, err := p.start(); err != nil {
 		return err
 	}
 	child := p.now()
@@ -165,6 +166,12 @@ func (p *process) again() error {
 }
 
 func (p *process) metadata() Metadata { return p.hello.Metadata }
+
+func (p *process) identify(meta Metadata) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.version = meta.Version()
+}
 
 func (p *process) live() []string { return p.hello.Live }
 

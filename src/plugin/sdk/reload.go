@@ -14,7 +14,9 @@ import (
 type offer struct {
 	offered
 	form Form
-	open func() (instance, error)
+	// 0 where only the code itself knows it.
+	generation uint64
+	open       func() (instance, error)
 }
 
 // Load loads the plugins that are there, replaces those that have changed, and unloads those that have gone. OnLoad gets
@@ -189,6 +191,12 @@ func (r *reload) open() error {
 			cause := fmt.Errorf("%w: `%s` is plugin `%s`: rename it", ErrSignature, place(offer.offered), meta.Name)
 			return &Error{Plugin: offer.name, Step: "open", Cause: cause}
 		}
+		if offer.hash != "" {
+			meta.Hash = offer.hash
+		}
+		if offer.generation != 0 {
+			meta.Generation = offer.generation
+		}
 		// Without a sidecar only the code itself knows what it was built from.
 		if old := r.old.versions[name]; old != nil && meta.Hash == old.Hash {
 			code.close()
@@ -201,6 +209,7 @@ func (r *reload) open() error {
 		if meta.Generation == 0 {
 			meta.Generation = r.manager.loads[name]
 		}
+		code.identify(meta)
 		fresh := &version{
 			Metadata: meta, manager: r.manager, code: code, form: offer.form, path: offer.path, file: offer.file,
 			loaded: time.Now(),

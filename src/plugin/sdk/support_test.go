@@ -176,6 +176,10 @@ func contains(t *testing.T, err error, parts ...string) {
 var temporary string
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv("HOTPLUG_TEST_HOST"); dir != "" {
+		host(dir)
+		return
+	}
 	code := func() int {
 		var err error
 		if temporary, err = os.MkdirTemp("", "hotplug-test-"); err != nil {

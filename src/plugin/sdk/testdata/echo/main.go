@@ -129,7 +129,9 @@ var functions = hotplug.Table{
 	"live": func(name string, params ...any) (any, error) {
 		return vault.CallLive(name, params...)
 	},
-	"other": func(name string, params ...any) (any, error) { return imports.Other.InvokeFunc(name, params...) },
+	"other": func(name string, params ...any) (any, error) {
+		return imports.Other.InvokeFunc(name, append([]any{context.Background()}, params...)...)
+	},
 }
 
 func main() {
