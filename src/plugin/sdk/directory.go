@@ -163,12 +163,6 @@ func readSidecar(path string) (Sidecar, error) {
 	return sidecar, nil
 }
 
-var openShared func(path string) (*Plugin, error)
-
-// RegisterOpener is how package so, which can open shared objects, makes itself known. Hosts import that package for its
-// side effect, and do not call this.
-func RegisterOpener(open func(path string) (*Plugin, error)) { openShared = open }
-
 // openFile opens a private copy of a plugin's file: whatever happens to the original, what runs stays whole, and Go
 // would take a file at a path that it knows for the one it has loaded.
 func (m *Manager) openFile(found offer) (instance, error) {
@@ -195,9 +189,5 @@ func (m *Manager) openFile(found offer) (instance, error) {
 	}
 	// Once it is loaded the file may go.
 	defer os.Remove(copied)
-	plugin, err := openShared(copied)
-	if err != nil {
-		return nil, err
-	}
-	return newLocal(*plugin)
+	return openObject(copied, found.file)
 }

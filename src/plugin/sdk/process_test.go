@@ -24,7 +24,7 @@ import (
 )
 
 // place puts a file into a directory as a whole.
-func place(t *testing.T, dir, name string, content []byte) {
+func place(t testing.TB, dir, name string, content []byte) {
 	t.Helper()
 	fresh := filepath.Join(dir, ".new-"+name)
 	if err := os.WriteFile(fresh, content, 0o700); err != nil {
@@ -36,7 +36,7 @@ func place(t *testing.T, dir, name string, content []byte) {
 }
 
 // withEcho makes a directory with the plugin, under a hash.
-func withEcho(t *testing.T, hash string) string {
+func withEcho(t testing.TB, hash string) string {
 	t.Helper()
 	dir := t.TempDir()
 	text, err := os.ReadFile(echo(t))
@@ -49,7 +49,7 @@ func withEcho(t *testing.T, hash string) string {
 }
 
 // rehash makes the plugin count as built anew.
-func rehash(t *testing.T, dir, hash string) {
+func rehash(t testing.TB, dir, hash string) {
 	t.Helper()
 	place(t, dir, "echo.proc.json", []byte(fmt.Sprintf(`{"hash":%q}`, hash)))
 }

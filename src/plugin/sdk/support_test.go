@@ -200,7 +200,7 @@ func TestMain(m *testing.M) {
 }
 
 // echo is the plugin of testdata/echo as an executable, built once.
-func echo(t *testing.T) string {
+func echo(t testing.TB) string {
 	t.Helper()
 	built.Do(func() {
 		build := exec.Command("go", "build", "-o", filepath.Join(temporary, "echo"), "./testdata/echo")

@@ -1,0 +1,5 @@
+//go:build race
+
+package so_test
+
+const race = true
