@@ -11,10 +11,7 @@ import (
 )
 
 func BenchmarkCall(b *testing.B) {
-	m, err := hotplug.New(hotplug.WithPlugins(func() []hotplug.Plugin { return []hotplug.Plugin{newJournal().plugin("a", "1")} }))
-	if err != nil {
-		b.Fatal(err)
-	}
+	m := manager(b, hotplug.WithPlugins(func() []hotplug.Plugin { return []hotplug.Plugin{newJournal().plugin("a", "1")} }))
 	if _, err := m.Load(nil); err != nil {
 		b.Fatal(err)
 	}
@@ -28,10 +25,7 @@ func BenchmarkCall(b *testing.B) {
 }
 
 func BenchmarkCallOfAProcess(b *testing.B) {
-	m, err := hotplug.New(hotplug.WithDir(withEcho(b, "1")))
-	if err != nil {
-		b.Fatal(err)
-	}
+	m := manager(b, hotplug.WithDir(withEcho(b, "1")))
 	if _, err := m.Load(nil); err != nil {
 		b.Fatal(err)
 	}
@@ -41,6 +35,4 @@ func BenchmarkCallOfAProcess(b *testing.B) {
 			b.Error(err)
 		}
 	}
-	b.StopTimer()
-	m.Unload("echo")
 }

@@ -1,15 +1,13 @@
-// Which values can go to another process, and how: gob, one message by itself. What gob would lose silently (functions
-// in structs, unexported fields) is refused here with the place where it stands.
+// Which values can go to another process. What gob would lose silently (functions in structs, unexported fields) is
+// refused here with the place where it stands.
 
 package hotplug
 
 import (
-	"bytes"
 	"encoding"
 	"encoding/gob"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 )
 
@@ -27,49 +25,12 @@ func RegisterType(name string, sample any) {
 
 func init() {
 	for _, sample := range []any{
+		// Some of these have bytes of their own, but not inside of other types.
 		[]any{}, map[string]any{}, map[string]string{}, map[string]int{}, time.Time{}, time.Duration(0), Data{}, []Data{},
 		[]need{}, hello{}, wireItem{},
 	} {
 		gob.Register(sample)
 	}
-}
-
-// cell carries a value that may be nil, which gob cannot by itself.
-type cell struct{ Value any }
-
-// largest is how long a message may be.
-const largest = 64 << 20
-
-// encode makes a message. Everything in it has been checked by crosses.
-func encode(message any) ([]byte, error) {
-	var buffer bytes.Buffer
-	if err := gob.NewEncoder(&buffer).Encode(message); err != nil {
-		return nil, explainGob(err)
-	}
-	if buffer.Len() > largest {
-		return nil, fmt.Errorf("%w: it takes %d bytes, and %d are the most: send it as a `hotplug.Stream`", ErrCannotCross, buffer.Len(), largest)
-	}
-	return buffer.Bytes(), nil
-}
-
-func decode(text []byte, message any) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("%w: %v", ErrCannotCross, cause)
-		}
-	}()
-	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(message); err != nil {
-		return explainGob(err)
-	}
-	return nil
-}
-
-func explainGob(err error) error {
-	text := strings.TrimPrefix(err.Error(), "gob: ")
-	if strings.Contains(text, "not registered") {
-		return fmt.Errorf("%w: %s: call `hotplug.RegisterType` for it in the host and in the plugin", ErrCannotCross, text)
-	}
-	return fmt.Errorf("%w: %s", ErrCannotCross, text)
 }
 
 // crosses says what keeps a value from crossing.

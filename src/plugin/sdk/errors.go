@@ -101,20 +101,20 @@ var codes = map[string]error{
 
 // wireError is an error on its way to another process.
 type wireError struct {
-	Plugin, Step, Text string
-	Codes              []string
-	Stack              []byte
+	plugin, step, text string
+	codes              []string
+	stack              []byte
 }
 
 func toWire(err error) *wireError {
-	wire := &wireError{Text: err.Error()}
+	wire := &wireError{text: err.Error()}
 	var of *Error
 	if errors.As(err, &of) {
-		wire.Plugin, wire.Step, wire.Text, wire.Stack = of.Plugin, of.Step, of.Cause.Error(), of.Stack
+		wire.plugin, wire.step, wire.text, wire.stack = of.Plugin, of.Step, of.Cause.Error(), of.Stack
 	}
 	for code, cause := range codes {
 		if errors.Is(err, cause) {
-			wire.Codes = append(wire.Codes, code)
+			wire.codes = append(wire.codes, code)
 		}
 	}
 	return wire
@@ -124,16 +124,16 @@ func fromWire(wire *wireError) error {
 	if wire == nil {
 		return nil
 	}
-	err := &distant{text: wire.Text}
-	for _, code := range wire.Codes {
+	err := &distant{text: wire.text}
+	for _, code := range wire.codes {
 		if cause := codes[code]; cause != nil {
 			err.causes = append(err.causes, cause)
 		}
 	}
-	if wire.Step == "" {
+	if wire.step == "" {
 		return err
 	}
-	return &Error{Plugin: wire.Plugin, Step: wire.Step, Cause: err, Stack: wire.Stack}
+	return &Error{Plugin: wire.plugin, Step: wire.step, Cause: err, Stack: wire.stack}
 }
 
 // distant is an error of another process: its text is all that is left of it, and which causes it had.

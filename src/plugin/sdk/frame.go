@@ -19,40 +19,95 @@ const (
 	kindEnd                    // the end of that stream
 )
 
+// message is what a frame carries.
+type message interface{ write(*pen) error }
+
 type callMessage struct {
-	Method string
-	Name   string
-	Params []cell
+	method string
+	name   string
+	params []any
 	// In nanoseconds, 0 for none.
-	Timeout int64
+	timeout int64
 	// Whether the function takes a context first.
-	Context bool
+	context bool
+}
+
+func (m callMessage) write(to *pen) error {
+	to.string(m.method)
+	to.string(m.name)
+	to.number(m.timeout)
+	if err := to.value(m.context); err != nil {
+		return err
+	}
+	return to.value(m.params)
+}
+
+func (m *callMessage) read(from *eye) error {
+	m.method, m.name, m.timeout = from.string(), from.string(), from.number()
+	m.context, _ = from.value().(bool)
+	m.params, _ = from.value().([]any)
+	return from.err
 }
 
 type answerMessage struct {
-	Result cell
-	Stream bool
-	Err    *wireError
+	result any
+	stream bool
+	err    *wireError
 }
 
-type moreMessage struct{ Count int }
+func (m answerMessage) write(to *pen) error {
+	if err := to.value(m.stream); err != nil {
+		return err
+	}
+	if m.err == nil {
+		to.byte(0)
+		return to.value(m.result)
+	}
+	to.byte(1)
+	to.string(m.err.plugin)
+	to.string(m.err.step)
+	to.string(m.err.text)
+	to.strings(m.err.codes)
+	to.bytes(m.err.stack)
+	return nil
+}
+
+func (m *answerMessage) read(from *eye) error {
+	m.stream, _ = from.value().(bool)
+	if from.byte() == 0 {
+		m.result = from.value()
+		return from.err
+	}
+	m.err = &wireError{plugin: from.string(), step: from.string(), text: from.string(), codes: from.strings(), stack: from.bytes()}
+	return from.err
+}
+
+type moreMessage struct{ count int64 }
+
+func (m moreMessage) write(to *pen) error { to.number(m.count); return nil }
+
+func (m *moreMessage) read(from *eye) error { m.count = from.number(); return from.err }
 
 // header is how long what stands before the message is: the length of all that follows it, kind and number.
 const header = 4 + 1 + 8
 
-func frame(kind byte, number uint64, message any) ([]byte, error) {
-	var text []byte
-	if message != nil {
-		var err error
-		if text, err = encode(message); err != nil {
+// largest is how long a message may be.
+const largest = 64 << 20
+
+func frame(kind byte, number uint64, carried message) ([]byte, error) {
+	to := pen{make([]byte, header, 128)}
+	if carried != nil {
+		if err := carried.write(&to); err != nil {
 			return nil, err
 		}
 	}
-	all := make([]byte, header, header+len(text))
-	binary.BigEndian.PutUint32(all, uint32(1+8+len(text)))
-	all[4] = kind
-	binary.BigEndian.PutUint64(all[5:], number)
-	return append(all, text...), nil
+	if length := len(to.text) - header; length > largest {
+		return nil, fmt.Errorf("%w: it takes %d bytes, and %d are the most: send it as a `hotplug.Stream`", ErrCannotCross, length, largest)
+	}
+	binary.BigEndian.PutUint32(to.text, uint32(len(to.text)-4))
+	to.text[4] = kind
+	binary.BigEndian.PutUint64(to.text[5:], number)
+	return to.text, nil
 }
 
 func readFrame(from io.Reader) (kind byte, number uint64, text []byte, err error) {

@@ -1,10 +1,11 @@
-// Where there is no flock, nothing of hosts that were killed is taken for left over, except copies that no process has
-// open, which cannot be told; they stay.
+// Where there is no flock, it cannot be told what hosts that were killed have left behind, and it stays.
 
 //go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly)
 
 package hotplug
 
 import "os"
+
+const locks = false
 
 func lockFile(file *os.File) error { return nil }

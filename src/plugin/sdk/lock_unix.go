@@ -9,6 +9,8 @@ import (
 	"syscall"
 )
 
+const locks = true
+
 // lockFile takes the lock of a file unless somebody has it. It goes with the process.
 func lockFile(file *os.File) error {
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

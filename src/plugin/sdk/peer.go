@@ -107,8 +107,8 @@ func (p *peer) send(ctx context.Context, text []byte) error {
 }
 
 // tell sends what nobody waits for; it gives up only with the connection.
-func (p *peer) tell(kind byte, number uint64, message any) error {
-	text, err := frame(kind, number, message)
+func (p *peer) tell(kind byte, number uint64, carried message) error {
+	text, err := frame(kind, number, carried)
 	if err != nil {
 		return err
 	}
@@ -117,22 +117,22 @@ func (p *peer) tell(kind byte, number uint64, message any) error {
 
 // call calls a method of the other side.
 func (p *peer) call(ctx context.Context, method, name string, params ...any) (any, error) {
-	message := callMessage{Method: method, Name: name}
+	message := callMessage{method: method, name: name}
 	if len(params) > 0 {
 		if own, is := params[0].(context.Context); is {
 			merged, cancel := merge(own, ctx)
 			defer cancel()
-			ctx, params, message.Context = merged, params[1:], true
+			ctx, params, message.context = merged, params[1:], true
 		}
 	}
 	for _, param := range params {
 		if err := crosses(param); err != nil {
 			return nil, err
 		}
-		message.Params = append(message.Params, cell{param})
+		message.params = append(message.params, param)
 	}
 	if deadline, is := ctx.Deadline(); is {
-		if message.Timeout = int64(time.Until(deadline)); message.Timeout <= 0 {
+		if message.timeout = int64(time.Until(deadline)); message.timeout <= 0 {
 			return nil, context.DeadlineExceeded
 		}
 	}
@@ -176,11 +176,11 @@ func (p *peer) result(number uint64, got reply) (any, error) {
 	if got.bad != nil {
 		return nil, got.bad
 	}
-	if got.Err != nil {
-		return nil, fromWire(got.Err)
+	if got.err != nil {
+		return nil, fromWire(got.err)
 	}
-	if !got.Stream {
-		return got.Result.Value, nil
+	if !got.stream {
+		return got.result, nil
 	}
 	p.mutex.Lock()
 	inbox := p.reading[number]
@@ -204,7 +204,7 @@ func (p *peer) relay(ctx context.Context, number uint64, inbox chan reply, send 
 	if err := p.tell(kindMore, number, moreMessage{window}); err != nil {
 		return err
 	}
-	for taken := 0; ; {
+	for taken := int64(0); ; {
 		var got reply
 		select {
 		case got = <-inbox:
@@ -226,9 +226,9 @@ func (p *peer) relay(ctx context.Context, number uint64, inbox chan reply, send 
 			return got.bad
 		}
 		if got.end {
-			return fromWire(got.Err)
+			return fromWire(got.err)
 		}
-		if err := send(got.Result.Value); err != nil {
+		if err := send(got.result); err != nil {
 			return err
 		}
 		if taken++; taken == window/2 {
@@ -273,8 +273,8 @@ func (p *peer) take(kind byte, number uint64, text []byte) {
 			return
 		}
 		var more moreMessage
-		if decode(text, &more) == nil {
-			for i := 0; i < more.Count; i++ {
+		if more.read(&eye{text: text}) == nil {
+			for more.count = min(more.count, 2*window); more.count > 0; more.count-- {
 				select {
 				case call.more <- struct{}{}:
 				default:
@@ -283,18 +283,18 @@ func (p *peer) take(kind byte, number uint64, text []byte) {
 		}
 	case kindAnswer, kindItem, kindEnd:
 		got := reply{end: kind == kindEnd}
-		got.bad = decode(text, &got.answerMessage)
+		got.bad = got.answerMessage.read(&eye{text: text})
 		p.mutex.Lock()
 		inbox := p.reading[number]
 		if kind == kindAnswer {
 			inbox = p.waiting[number]
-			if got.Stream && inbox != nil {
+			if got.stream && inbox != nil {
 				p.reading[number] = make(chan reply, window+1)
 			}
 		}
 		p.mutex.Unlock()
 		if inbox == nil {
-			if got.Stream {
+			if got.stream {
 				go p.tell(kindCancel, number, nil)
 			}
 			return
@@ -320,38 +320,36 @@ func (p *peer) answer(ctx context.Context, call *served, number uint64, text []b
 	message := answerMessage{}
 	stream, streams := result.(*Stream)
 	if err == nil && !streams {
-		message.Result.Value = result
+		message.result = result
 		err = crosses(result)
 	}
-	if message.Stream = streams && err == nil; err != nil {
-		message = answerMessage{Err: toWire(err)}
+	if message.stream = streams && err == nil; err != nil {
+		message = answerMessage{err: toWire(err)}
 	}
 	if err := p.tell(kindAnswer, number, message); err != nil && !errors.Is(err, errLost) {
-		p.tell(kindAnswer, number, answerMessage{Err: toWire(err)})
+		p.tell(kindAnswer, number, answerMessage{err: toWire(err)})
 	}
-	if message.Stream {
+	if message.stream {
 		p.pump(ctx, call, number, stream)
 	}
 }
 
 func (p *peer) run(ctx context.Context, text []byte) (any, error) {
 	var message callMessage
-	if err := decode(text, &message); err != nil {
+	if err := message.read(&eye{text: text}); err != nil {
 		return nil, err
 	}
-	if message.Timeout > 0 {
+	if message.timeout > 0 {
 		// A stream that is returned outlives the call, and its context with it.
-		bounded, cancel := context.WithTimeout(ctx, time.Duration(message.Timeout))
+		bounded, cancel := context.WithTimeout(ctx, time.Duration(message.timeout))
 		defer cancel()
 		ctx = bounded
 	}
-	r := request{method: message.Method, name: message.Name}
-	if message.Context {
+	r := request{method: message.method, name: message.name}
+	if message.context {
 		r.params = append(r.params, ctx)
 	}
-	for _, cell := range message.Params {
-		r.params = append(r.params, cell.Value)
-	}
+	r.params = append(r.params, message.params...)
 	return p.serve(ctx, r)
 }
 
@@ -367,13 +365,13 @@ func (p *peer) pump(ctx context.Context, call *served, number uint64, stream *St
 		item, err := stream.Next(ctx)
 		if err == nil {
 			if err = crosses(item); err == nil {
-				err = p.tell(kindItem, number, answerMessage{Result: cell{item}})
+				err = p.tell(kindItem, number, answerMessage{result: item})
 			}
 		}
 		if err != nil {
 			end := answerMessage{}
 			if !errors.Is(err, io.EOF) {
-				end.Err = toWire(err)
+				end.err = toWire(err)
 			}
 			p.tell(kindEnd, number, end)
 			return

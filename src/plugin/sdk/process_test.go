@@ -216,7 +216,7 @@ func TestTheVaultOfAProcess(t *testing.T) {
 		}
 		p.Functions.InvokeFunc = hotplug.Table{"ask": func(ctx context.Context, text string) string { return text + " asked" }}.Invoke
 	}))
-	t.Setenv("ECHO_IMPORT", "1")
+	t.Setenv("ECHO_IMPORT", "caller")
 	other := func(p *hotplug.Plugin) {
 		p.Functions.InvokeFunc = hotplug.Table{"ask": func(ctx context.Context, text string) string { return text + " asked" }}.Invoke
 	}
@@ -276,6 +276,51 @@ func TestTheVaultOfAProcess(t *testing.T) {
 	}
 }
 
+func TestDataIsImportedByAProcessAndFromIt(t *testing.T) {
+	t.Setenv("ECHO_IMPORT", "data")
+	t.Setenv("ECHO_EXPORT", "data")
+	shelf := &shelf{}
+	needs := &struct {
+		Words []string `plugin:"echo"`
+	}{}
+	var export any = map[string]int{"tea": 3}
+	shelf.put(
+		newJournal().plugin("prices", "1", func(p *hotplug.Plugin) { p.Export = func() any { return export } }),
+		newJournal().plugin("reader", "1", func(p *hotplug.Plugin) { p.Import = func() any { return needs } }),
+	)
+	m := manager(t, hotplug.WithPlugins(shelf.list), hotplug.WithDir(withEcho(t, "1")))
+	load(t, m)
+	if got := answer(t, m, "echo", "price", "tea"); got != 3 || strings.Join(needs.Words, " ") != "of a process" {
+		t.Error(got, needs)
+	}
+	// It is there again after a crash.
+	m.InvokeFunc("echo", "exit")
+	if got := answer(t, m, "echo", "price", "tea"); got != 3 {
+		t.Error(got)
+	}
+	for _, row := range []struct {
+		hash, own, says string
+		export          any
+	}{
+		{"2", "data", "plugin `echo`: `Import` failed: cannot cross to another process: `map[string]interface {}`: the value of `prices`: a `func()`", func() {}},
+		{"3", "data", "plugin `echo`: `Import` failed: the signature differs: it imports `map[string]int` from `Prices`, which exports `string`", "x"},
+		{"4", "func", "plugin `echo`: `Export` failed: cannot cross to another process: `func()`", map[string]int{}},
+	} {
+		t.Setenv("ECHO_EXPORT", row.own)
+		export = row.export
+		rehash(t, origin(t, m, "echo"), row.hash)
+		shelf.put(
+			newJournal().plugin("prices", row.hash, func(p *hotplug.Plugin) { p.Export = func() any { return export } }),
+			newJournal().plugin("reader", row.hash, func(p *hotplug.Plugin) { p.Import = func() any { return needs } }),
+		)
+		_, err := m.Load(nil)
+		contains(t, err, row.says)
+	}
+	if got := answer(t, m, "echo", "price", "tea"); got != 3 {
+		t.Error(got)
+	}
+}
+
 func TestACrashIsAnErrorAndNotTheHosts(t *testing.T) {
 	journal := newJournal()
 	var output bytes.Buffer
@@ -323,7 +368,7 @@ func TestACrashIsAnErrorAndNotTheHosts(t *testing.T) {
 		}
 	}
 	contains(t, err, "5 times within 1m0s: reload it")
-	rehash(t, m2dir(m), "2")
+	rehash(t, origin(t, m, "echo"), "2")
 	if details := load(t, m); details.Of("echo") != hotplug.Reloaded {
 		t.Error(details)
 	}
@@ -333,8 +378,17 @@ func TestACrashIsAnErrorAndNotTheHosts(t *testing.T) {
 	}
 }
 
-// m2dir is where the first plugin of a manager came from.
-func m2dir(m *hotplug.Manager) string { return filepath.Dir(m.Manifest().Plugins[0].Path) }
+// origin is the directory that a plugin came from.
+func origin(t *testing.T, m *hotplug.Manager, plugin string) string {
+	t.Helper()
+	for _, entry := range m.Manifest().Plugins {
+		if entry.Name == plugin {
+			return filepath.Dir(entry.Path)
+		}
+	}
+	t.Fatal("not loaded:", plugin)
+	return ""
+}
 
 func TestAStoppedProcessHoldsUpNobodyWithADeadline(t *testing.T) {
 	m := manager(t, hotplug.WithDir(withEcho(t, "1")))
@@ -364,13 +418,14 @@ func TestFailuresOfAProcessKeepTheOldVersion(t *testing.T) {
 		"panic":  "plugin `echo`: `OnInit` failed: panic: as asked",
 		"die":    "plugin `echo`: `OnLoad` failed: the process has crashed: exit status 4",
 		"func":   "plugin `echo`: `OnLoad` failed: cannot cross to another process",
+		"hang":   "plugin `echo`: `OnLoad` failed: context deadline exceeded",
 	} {
 		t.Run(data, func(t *testing.T) {
 			journal := newJournal()
 			dir := withEcho(t, "1")
 			freed := filepath.Join(t.TempDir(), "freed")
 			t.Setenv("ECHO_FREED", freed)
-			m := manager(t, journal.events(), hotplug.WithDir(dir))
+			m := manager(t, journal.events(), hotplug.WithDir(dir), hotplug.WithHookTimeout(time.Second))
 			load(t, m)
 			pid := answer(t, m, "echo", "pid")
 			rehash(t, dir, "2")

@@ -27,7 +27,7 @@ var objects struct {
 }
 
 // objectPatience is how long a reload waits for the version that was made of the same file before, which is being freed.
-const objectPatience = 5 * time.Second
+const objectPatience = 2 * time.Second
 
 func openObject(path, sum string) (instance, error) {
 	found, err := loadObject(path, sum)

@@ -26,6 +26,9 @@ func newStage() (*stage, error) {
 	// One whose lock nobody holds is left over.
 	old, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*", "lock"))
 	for _, path := range old {
+		if !locks {
+			break
+		}
 		file, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
 			continue

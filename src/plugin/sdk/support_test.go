@@ -125,7 +125,7 @@ func (s *shelf) list() []hotplug.Plugin {
 }
 
 // manager makes one that is closed with the test, with nothing left in use.
-func manager(t *testing.T, options ...hotplug.Option) *hotplug.Manager {
+func manager(t testing.TB, options ...hotplug.Option) *hotplug.Manager {
 	t.Helper()
 	m, err := hotplug.New(options...)
 	if err != nil {
@@ -203,7 +203,7 @@ func TestMain(m *testing.M) {
 func echo(t testing.TB) string {
 	t.Helper()
 	built.Do(func() {
-		build := exec.Command("go", "build", "-o", filepath.Join(temporary, "echo"), "./testdata/echo")
+		build := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(temporary, "echo"), "./testdata/echo")
 		if text, err := build.CombinedOutput(); err != nil {
 			builtErr = fmt.Errorf("%w: %s", err, text)
 		}

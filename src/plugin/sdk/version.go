@@ -78,6 +78,10 @@ func (v *version) bounded(ctx context.Context, name string, call func() (any, er
 	if ctx.Done() == nil || v.form == Process {
 		return v.leave(call)
 	}
+	if ctx.Err() != nil {
+		v.release()
+		return nil, &Error{Plugin: v.Name, Step: name, Cause: ctx.Err()}
+	}
 	type answer struct {
 		result any
 		err    error

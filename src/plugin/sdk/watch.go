@@ -3,7 +3,6 @@
 package hotplug
 
 import (
-	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -53,10 +52,8 @@ func (w *watch) run(m *Manager) {
 		}
 		failed = nil
 		if decideWatch(m.acted(), before, look) {
-			// What comes of it is an event. A file that is written just now differs at the next look again.
-			if _, err := m.Reload(); errors.Is(err, errUnsettled) {
-				m.forget()
-			}
+			// What comes of it is an event. A file that is being written differs at the next look again.
+			m.Reload()
 		}
 		before = look
 	}
@@ -87,13 +84,4 @@ func (m *Manager) acted() string {
 		all = append(all, dir.acted)
 	}
 	return strings.Join(all, "\x00")
-}
-
-// forget has the next look differ from what was acted upon.
-func (m *Manager) forget() {
-	m.changing.Lock()
-	defer m.changing.Unlock()
-	for _, dir := range m.dirs {
-		dir.acted = "?"
-	}
 }

@@ -382,17 +382,28 @@ func TestSharedObjects(t *testing.T) {
 		}
 		greets("good day, Ada")
 	}
-	// What is in the process already is used again.
+	// What is in the process already is used again, when nobody else uses it.
+	held, err := m.Acquire("greet")
+	if err != nil {
+		t.Fatal(err)
+	}
 	put(t, dir, "greet", "greet1")
 	load(t, m)
 	greets("hello, Ada")
+	put(t, dir, "greet", "greet2")
+	if _, err := m.Reload(); err == nil || !strings.Contains(err.Error(), "is still in use: build it again") {
+		t.Error(err)
+	}
+	held.Release()
+	load(t, m)
+	greets("good day, Ada")
 	if err := os.WriteFile(filepath.Join(dir, "greet.so"), []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Reload(); err == nil || !strings.Contains(err.Error(), "plugin `greet`: `open` failed") {
 		t.Error(err)
 	}
-	greets("hello, Ada")
+	greets("good day, Ada")
 }
 
 func TestAHostWithoutCgoSaysSo(t *testing.T) {

@@ -19,7 +19,7 @@ var (
 	loaded  any
 	blocked atomic.Int64
 	imports struct{ Other hotplug.Caller }
-	wants   = os.Getenv("ECHO_IMPORT") != ""
+	takes   struct{ Prices map[string]int }
 )
 
 // Live_Mail is a job.
@@ -34,6 +34,8 @@ func OnLoad(data any) error {
 	switch data {
 	case "refuse":
 		return errors.New("refused as asked")
+	case "hang":
+		select {}
 	case "die":
 		os.Exit(4)
 	}
@@ -59,15 +61,21 @@ func OnFree() {
 }
 
 func Export() any {
-	if loaded == nil && os.Getenv("ECHO_EXPORT") != "" {
+	switch os.Getenv("ECHO_EXPORT") {
+	case "func":
 		return func() {}
+	case "data":
+		return []string{"of", "a", "process"}
 	}
 	return nil
 }
 
 func Import() any {
-	if wants {
+	switch os.Getenv("ECHO_IMPORT") {
+	case "caller":
 		return &imports
+	case "data":
+		return &takes
 	}
 	return nil
 }
@@ -80,6 +88,7 @@ var functions = hotplug.Table{
 	"echo":   func(value any) any { return value },
 	"pid":    func() int { return os.Getpid() },
 	"loaded": func() any { return loaded },
+	"price":  func(name string) int { return takes.Prices[name] },
 	"env":    func(name string) string { return os.Getenv(name) },
 	"fail":   func() error { return errors.New("failed as asked") },
 	"panic":  func() { panic("panicked as asked") },
