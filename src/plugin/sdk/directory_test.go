@@ -115,8 +115,10 @@ func TestNothingHalfWrittenIsLoaded(t *testing.T) {
 	contains(t, err, "cannot read the directory of plugins")
 }
 
-// host is a host of its own: it loads a directory, says so, and waits.
-func host(dir string) {
+func init() { host = loadAndWait }
+
+// loadAndWait loads a directory, says so, and waits to be killed.
+func loadAndWait(dir string) {
 	m, err := hotplug.New(hotplug.WithDir(dir), hotplug.WithAdmin(filepath.Join(dir, "admin", "host.sock")))
 	if err == nil {
 		_, err = m.Load(nil)

@@ -5,6 +5,7 @@ package hotplug_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -127,7 +128,7 @@ func (s *shelf) list() []hotplug.Plugin {
 // manager makes one that is closed with the test, with nothing left in use.
 func manager(t testing.TB, options ...hotplug.Option) *hotplug.Manager {
 	t.Helper()
-	m, err := hotplug.New(options...)
+	m, err := hotplug.New(append([]hotplug.Option{hotplug.WithOutput(io.Discard)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,11 +173,14 @@ func contains(t *testing.T, err error, parts ...string) {
 	}
 }
 
+// host makes the tests' binary a host of its own that loads a directory, where there are processes.
+var host func(dir string)
+
 // temporary is where everything that the tests write is.
 var temporary string
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv("HOTPLUG_TEST_HOST"); dir != "" {
+	if dir := os.Getenv("HOTPLUG_TEST_HOST"); dir != "" && host != nil {
 		host(dir)
 		return
 	}
