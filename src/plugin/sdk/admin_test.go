@@ -16,8 +16,19 @@ import (
 	"hotwatch.invalid/hotplug"
 )
 
+// short is a directory whose path leaves room for a socket's.
+func short(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "hp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 func TestTheAdminSocket(t *testing.T) {
-	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Setenv("XDG_RUNTIME_DIR", short(t))
 	journal, shelf := newJournal(), &shelf{}
 	shelf.put(journal.plugin("a", "1"), journal.plugin("b", "1", imports("a")))
 	// A socket that a host has left behind.
@@ -92,9 +103,11 @@ func TestTheAdminSocket(t *testing.T) {
 }
 
 func TestAnAdminSocketThatOthersCouldReachIsRefused(t *testing.T) {
-	dir := t.TempDir()
+	dir := short(t)
+	_, err := hotplug.New(hotplug.WithAdmin(filepath.Join(dir, strings.Repeat("x", 100))))
+	contains(t, err, "name a shorter one")
 	os.Chmod(dir, 0o755)
-	_, err := hotplug.New(hotplug.WithAdmin(filepath.Join(dir, "x.sock")))
+	_, err = hotplug.New(hotplug.WithAdmin(filepath.Join(dir, "x.sock")))
 	contains(t, err, "nobody else can enter: run `chmod 700` on it")
 	target := filepath.Join(dir, "target")
 	os.Mkdir(target, 0o700)

@@ -39,9 +39,15 @@ func AdminPath() string {
 	return filepath.Join(dir, strconv.Itoa(os.Getpid())+".sock")
 }
 
+// longestPath is that of a socket on macOS; Linux has a few bytes more.
+const longestPath = 103
+
 func openAdmin(m *Manager, path string) (*admin, error) {
 	if path == "" {
 		path = AdminPath()
+	}
+	if len(path) > longestPath {
+		return nil, fmt.Errorf("cannot open the admin socket: `%s` is longer than the %d bytes that a socket's path may have: name a shorter one", path, longestPath)
 	}
 	dir := filepath.Dir(path)
 	if err := private(dir); err != nil {

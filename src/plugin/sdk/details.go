@@ -83,10 +83,13 @@ type Manifest struct {
 
 // ManifestEntry is one loaded version.
 type ManifestEntry struct {
-	// Name, Hash and Generation are those of its metadata, and Version is what it is called by.
-	Name       string `json:"name"`
-	Version    string `json:"version"`
-	Hash       string `json:"hash"`
+	// Name is the plugin's.
+	Name string `json:"name"`
+	// Version is what the version is called by.
+	Version string `json:"version"`
+	// Hash is that of what it was built from.
+	Hash string `json:"hash"`
+	// Generation is which build of the plugin it is.
 	Generation uint64 `json:"generation"`
 	// Form is where its code is.
 	Form Form `json:"form"`
@@ -102,8 +105,9 @@ type ManifestEntry struct {
 	Imports []string `json:"imports,omitempty"`
 	// Live are its live names.
 	Live []string `json:"live,omitempty"`
-	// PID is the process that it runs in, where that is its own; Restarts is how often that was started again.
-	PID      int `json:"pid,omitempty"`
+	// PID is the process that it runs in, where that is its own.
+	PID int `json:"pid,omitempty"`
+	// Restarts is how often that was started again after a crash.
 	Restarts int `json:"restarts,omitempty"`
 }
 

@@ -26,10 +26,13 @@ func TestADirectoryIsWatched(t *testing.T) {
 	journal := newJournal()
 	dir := withEcho(t, "1")
 	m := manager(t, journal.events(), hotplug.WithDir(dir), hotplug.WithWatch(5*time.Millisecond))
+	// It is watched also when the first load fails.
+	_, err := m.Load("refuse")
+	contains(t, err, "refused as asked")
 	load(t, m)
 	pid := answer(t, m, "echo", "pid")
 	rehash(t, dir, "2")
-	journal.wait(t, "freed echo 1-1", 1)
+	journal.wait(t, "freed echo 1-2", 1)
 	if loaded := answer(t, m, "echo", "loaded"); loaded != "data" {
 		t.Error("a reload gives OnLoad something else:", loaded)
 	}
@@ -38,11 +41,11 @@ func TestADirectoryIsWatched(t *testing.T) {
 	}
 	// What cannot be loaded is said once, and the next file is tried again.
 	place(t, dir, "bad.proc", []byte("hello"))
-	journal.wait(t, "reload failed", 1)
+	journal.wait(t, "reload failed", 2)
 	answer(t, m, "echo", "pid")
 	os.Remove(filepath.Join(dir, "bad.proc"))
 	journal.wait(t, "reloaded", 3)
-	if failed := journal.count("reload failed"); failed != 1 {
+	if failed := journal.count("reload failed"); failed != 2 {
 		t.Errorf("it failed %d times", failed)
 	}
 	// Other files do not count.
@@ -58,7 +61,7 @@ func TestADirectoryIsWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.Remove(filepath.Join(dir, "echo.proc"))
-	journal.wait(t, "freed echo 2-2", 1)
+	journal.wait(t, "freed echo 2-3", 1)
 	if _, err := m.InvokeFunc("echo", "pid"); !errors.Is(err, hotplug.ErrNoPlugin) {
 		t.Error(err)
 	}
@@ -119,7 +122,7 @@ func init() { host = loadAndWait }
 
 // loadAndWait loads a directory, says so, and waits to be killed.
 func loadAndWait(dir string) {
-	m, err := hotplug.New(hotplug.WithDir(dir), hotplug.WithAdmin(filepath.Join(dir, "admin", "host.sock")))
+	m, err := hotplug.New(hotplug.WithDir(dir), hotplug.WithAdmin(os.Getenv("HOTPLUG_TEST_ADMIN")))
 	if err == nil {
 		_, err = m.Load(nil)
 	}
@@ -134,8 +137,9 @@ func loadAndWait(dir string) {
 func TestAHostThatIsKilledLeavesNothingBehind(t *testing.T) {
 	dir := withEcho(t, "1")
 	freed := filepath.Join(t.TempDir(), "freed")
+	socket := filepath.Join(short(t), "admin", "host.sock")
 	command := exec.Command(os.Args[0])
-	command.Env = append(os.Environ(), "HOTPLUG_TEST_HOST="+dir, "ECHO_FREED="+freed)
+	command.Env = append(os.Environ(), "HOTPLUG_TEST_HOST="+dir, "ECHO_FREED="+freed, "HOTPLUG_TEST_ADMIN="+socket)
 	command.Stderr = os.Stderr
 	if _, err := command.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -153,7 +157,6 @@ func TestAHostThatIsKilledLeavesNothingBehind(t *testing.T) {
 		t.Fatal(line, err)
 	}
 	// A second host cannot have the socket of a living one.
-	socket := filepath.Join(dir, "admin", "host.sock")
 	_, err = hotplug.New(hotplug.WithAdmin(socket))
 	contains(t, err, "another host has")
 	stages := func() []string {

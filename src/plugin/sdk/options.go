@@ -71,8 +71,8 @@ func WithEvents(hear func(Event)) Option {
 	return func(o *options) { o.tell = hear }
 }
 
-// WithWatch looks at the directories in this interval once something has been loaded, and reloads when a file has
-// changed, come or gone. Files should be written elsewhere and renamed into place; what changes between two looks is
+// WithWatch looks at the directories in this interval from the first load on, and reloads when a file has changed, come
+// or gone. Files should be written elsewhere and renamed into place; what changes between two looks is
 // left alone until it does not.
 func WithWatch(interval time.Duration) Option {
 	return func(o *options) { o.watch = interval }

@@ -139,14 +139,33 @@ func TestCallsOfAProcessRunBesideEachOther(t *testing.T) {
 	until(t, func() bool { return answer(t, m, "echo", "count") == int64(0) })
 }
 
-// until waits for what gives no sign of its own.
-func until(t *testing.T, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it does not come to pass")
-		}
+func TestNoCallFailsWhileAProcessIsReplaced(t *testing.T) {
+	dir := withEcho(t, "0")
+	m := manager(t, hotplug.WithDir(dir))
+	load(t, m)
+	end, stop := context.WithTimeout(context.Background(), duration(t))
+	defer stop()
+	var callers sync.WaitGroup
+	var calls atomic.Int64
+	for i := 0; i < 8; i++ {
+		callers.Add(1)
+		go func(i int) {
+			defer callers.Done()
+			for end.Err() == nil {
+				calls.Add(1)
+				if got, err := m.InvokeFunc("echo", "echo", i); got != i || err != nil {
+					t.Error(got, err)
+				}
+			}
+		}(i)
 	}
+	reloads := 0
+	for ; end.Err() == nil; reloads++ {
+		rehash(t, dir, fmt.Sprint(reloads+1))
+		load(t, m)
+	}
+	callers.Wait()
+	t.Logf("%d calls, none failed, %d reloads", calls.Load(), reloads)
 }
 
 func TestDeadlinesCross(t *testing.T) {

@@ -1,5 +1,5 @@
-// Load, reload and unload: the steps of a change in their order, and the way back when one of them fails. What is
-// decided on the way stands in plan.go.
+// Load and reload: the steps of a change in their order, and the way back when one of them fails. What is decided on the
+// way stands in plan.go.
 
 package hotplug
 
@@ -9,15 +9,6 @@ import (
 	"sort"
 	"time"
 )
-
-// offer is a version that can be loaded, and how.
-type offer struct {
-	offered
-	form Form
-	// 0 where only the code itself knows it.
-	generation uint64
-	open       func() (instance, error)
-}
 
 // Load loads the plugins that are there, replaces those that have changed, and unloads those that have gone. OnLoad gets
 // `data`. When a step fails, everything new is released, what was active stays active, and the error is an [*Error].
@@ -35,48 +26,6 @@ func (m *Manager) Reload() (Details, error) {
 	return m.change()
 }
 
-// Unload makes plugins inactive, whether or not they are reloadable, unless others import them. While they are still
-// offered, the next load brings them back.
-func (m *Manager) Unload(plugins ...string) (Details, error) {
-	m.changing.Lock()
-	defer m.changing.Unlock()
-	begun := time.Now()
-	if m.closed {
-		return Details{}, ErrClosed
-	}
-	active := m.active.Load()
-	fresh := &Snapshot{manager: m, epoch: m.nextEpoch(), versions: map[string]*version{}}
-	leaves := map[string]bool{}
-	for _, name := range plugins {
-		if active.versions[key(name)] == nil {
-			return Details{}, absent(name, "unload")
-		}
-		leaves[key(name)] = true
-	}
-	outcomes := map[string]Outcome{}
-	for name, version := range active.versions {
-		if leaves[name] {
-			outcomes[name] = Unloaded
-			continue
-		}
-		outcomes[name] = Unchanged
-		fresh.versions[name] = version
-		for _, need := range version.needs {
-			if leaves[key(need.Plugin)] {
-				cause := fmt.Errorf("`%s` imports it: unload `%s` first", version.Name, version.Name)
-				return Details{}, &Error{Plugin: need.Plugin, Step: "unload", Cause: cause}
-			}
-		}
-	}
-	if err := fresh.arrange(); err != nil {
-		return Details{}, err
-	}
-	details := describe(outcomes, active, fresh, begun)
-	m.replace(fresh)
-	m.tell(Event{What: "reloaded", Details: details})
-	return details, nil
-}
-
 // change brings the active plugins to what is there now.
 func (m *Manager) change() (Details, error) {
 	begun := time.Now()
@@ -87,6 +36,8 @@ func (m *Manager) change() (Details, error) {
 	r.fresh = &Snapshot{manager: m, epoch: m.nextEpoch(), versions: map[string]*version{}}
 	m.bag.begin()
 	err := r.run()
+	// Also after a failure, which the next file may mend.
+	m.watchDirs()
 	if err != nil {
 		r.back()
 		m.bag.end(false)
@@ -96,7 +47,6 @@ func (m *Manager) change() (Details, error) {
 	details := describe(r.outcomes, r.old, r.fresh, begun)
 	m.replace(r.fresh)
 	m.bag.end(true)
-	m.watchDirs()
 	m.tell(Event{What: "reloaded", Details: details})
 	return details, nil
 }
@@ -247,27 +197,6 @@ func (r *reload) arrange() error {
 	return stale(r.fresh.needs(), r.outcomes)
 }
 
-func (s *Snapshot) needs() map[string][]need {
-	needs := map[string][]need{}
-	for name, version := range s.versions {
-		needs[name] = version.needs
-	}
-	return needs
-}
-
-// arrange finds the order of the versions, and who has which live name.
-func (s *Snapshot) arrange() (err error) {
-	if s.order, err = order(s.needs()); err != nil {
-		return err
-	}
-	live := map[string][]string{}
-	for name, version := range s.versions {
-		live[name] = version.code.live()
-	}
-	s.live, err = owners(live)
-	return err
-}
-
 // eachNew runs a step of all new versions, dependencies first.
 func (r *reload) eachNew(step func(*version) error) error {
 	for _, name := range r.fresh.order {
@@ -330,44 +259,4 @@ func (r *reload) judge() error {
 		}
 	}
 	return nil
-}
-
-// offers lists everything that can be loaded.
-func (m *Manager) offers() ([]offer, error) {
-	var all []offer
-	for _, list := range m.options.plugins {
-		for _, plugin := range list() {
-			plugin := plugin
-			all = append(all, offer{
-				offered: offered{name: plugin.Name, hash: plugin.Hash},
-				form:    Linked,
-				open:    func() (instance, error) { return newLocal(plugin) },
-			})
-		}
-	}
-	for _, dir := range m.dirs {
-		found, err := dir.offers(m)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	if m.options.only == nil {
-		return all, nil
-	}
-	var picked []offer
-	missing := map[string]bool{}
-	for name := range m.options.only {
-		missing[name] = true
-	}
-	for _, offer := range all {
-		if m.options.only[key(offer.name)] {
-			picked = append(picked, offer)
-			delete(missing, key(offer.name))
-		}
-	}
-	for name := range missing {
-		return nil, &Error{Plugin: name, Step: "open", Cause: fmt.Errorf("%w: it was asked for by `WithOnly`: build it", ErrNoPlugin)}
-	}
-	return picked, nil
 }

@@ -84,3 +84,24 @@ again:
 		return held
 	}
 }
+
+func (s *Snapshot) needs() map[string][]need {
+	needs := map[string][]need{}
+	for name, version := range s.versions {
+		needs[name] = version.needs
+	}
+	return needs
+}
+
+// arrange finds the order of the versions, and who has which live name.
+func (s *Snapshot) arrange() (err error) {
+	if s.order, err = order(s.needs()); err != nil {
+		return err
+	}
+	live := map[string][]string{}
+	for name, version := range s.versions {
+		live[name] = version.code.live()
+	}
+	s.live, err = owners(live)
+	return err
+}

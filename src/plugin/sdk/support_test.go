@@ -142,6 +142,16 @@ func manager(t testing.TB, options ...hotplug.Option) *hotplug.Manager {
 	return m
 }
 
+// until waits for what gives no sign of its own.
+func until(t *testing.T, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not come to pass")
+		}
+	}
+}
+
 func load(t *testing.T, m *hotplug.Manager) hotplug.Details {
 	t.Helper()
 	details, err := m.Load("data")
