@@ -26,7 +26,7 @@ func (d *desk) current() *Snapshot {
 
 // pending is the snapshot that the version came with while that is not active.
 func (d *desk) pending() *Snapshot {
-	if d.born != nil && d.born.epoch > d.manager.active.Load().epoch {
+	if d.born != nil && d.born.epoch > d.manager.active.Load().epoch && !d.born.abandoned.Load() {
 		return d.born
 	}
 	return nil

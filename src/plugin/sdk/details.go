@@ -105,6 +105,8 @@ type ManifestEntry struct {
 	Imports []string `json:"imports,omitempty"`
 	// Live are its live names.
 	Live []string `json:"live,omitempty"`
+	// Factories are the IDs of those that it exports.
+	Factories []string `json:"factories,omitempty"`
 	// PID is the process that it runs in, where that is its own.
 	PID int `json:"pid,omitempty"`
 	// Restarts is how often that was started again after a crash.
@@ -120,7 +122,7 @@ func (m *Manager) Manifest() Manifest {
 		entry := ManifestEntry{
 			Name: version.Name, Version: version.Version(), Hash: version.Hash, Generation: version.Generation,
 			Form: version.form, Path: version.path, Loaded: version.loaded, Active: active,
-			Users: version.users.Load(), Live: version.code.live(),
+			Users: version.users.Load(), Live: version.code.live(), Factories: version.factories(),
 		}
 		for _, need := range version.needs {
 			entry.Imports = append(entry.Imports, need.Plugin)

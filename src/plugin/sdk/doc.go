@@ -61,6 +61,8 @@
 // A field of an exported type ties its plugin to that version: when the other one is rebuilt, it has to be, too, or the
 // reload fails with [ErrStale]. A [Caller] always calls the newest version. Both make the other plugin go first.
 //
+// A plugin whose Export returns [Factories] offers constructors by ID; the host finds them by [FactoryOf].
+//
 // # Live functions, types and data
 //
 // Functions, types and variables at package level whose names begin with `live_` (in any case) can be reached through the

@@ -176,9 +176,9 @@ func stale(needs map[string][]need, outcomes map[string]Outcome) error {
 	return nil
 }
 
-// owners finds who has each live name (as a key). Two plugins with one name are an error; so are two names of one
-// plugin that differ in case only.
-func owners(names map[string][]string) (map[string]string, error) {
+// owners finds who has each name (as a key). Two plugins with one name are an error; so are two names of one plugin that
+// differ in case only. `what` and `step` say what kind of names they are, and when they were found.
+func owners(names map[string][]string, what, step string) (map[string]string, error) {
 	plugins := make([]string, 0, len(names))
 	for plugin := range names {
 		plugins = append(plugins, plugin)
@@ -186,12 +186,12 @@ func owners(names map[string][]string) (map[string]string, error) {
 	sort.Strings(plugins)
 	found := map[string]string{}
 	for _, plugin := range plugins {
-		live := append([]string(nil), names[plugin]...)
-		sort.Strings(live)
-		for _, name := range live {
+		sorted := append([]string(nil), names[plugin]...)
+		sort.Strings(sorted)
+		for _, name := range sorted {
 			if other, twice := found[key(name)]; twice {
-				cause := fmt.Errorf("%w: `%s` is live in `%s` and in `%s`: rename one of them", ErrDuplicate, name, other, plugin)
-				return nil, &Error{Plugin: plugin, Step: "vault", Cause: cause}
+				cause := fmt.Errorf("%w: `%s` is %s in `%s` and in `%s`: rename one of them", ErrDuplicate, name, what, other, plugin)
+				return nil, &Error{Plugin: plugin, Step: step, Cause: cause}
 			}
 			found[key(name)] = plugin
 		}

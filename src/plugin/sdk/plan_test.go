@@ -90,11 +90,11 @@ func TestAnImporterIsRebuiltWithWhatItImports(t *testing.T) {
 }
 
 func TestALiveNameHasOneOwner(t *testing.T) {
-	found, err := owners(map[string][]string{"a": {"live_A", "Live_B"}, "b": {"live_c"}})
+	found, err := owners(map[string][]string{"a": {"live_A", "Live_B"}, "b": {"live_c"}}, "live", "vault")
 	if err != nil || !reflect.DeepEqual(found, map[string]string{"live_a": "a", "live_b": "a", "live_c": "b"}) {
 		t.Error(found, err)
 	}
-	_, err = owners(map[string][]string{"a": {"live_x"}, "b": {"LIVE_X"}})
+	_, err = owners(map[string][]string{"a": {"live_x"}, "b": {"LIVE_X"}}, "live", "vault")
 	if !errors.Is(err, ErrDuplicate) || !strings.Contains(err.Error(), "is live in `a` and in `b`") {
 		t.Error(err)
 	}

@@ -147,8 +147,11 @@ func (r *reload) open() error {
 		if offer.generation != 0 {
 			meta.Generation = offer.generation
 		}
+		if meta.Hash == "" {
+			meta.Hash = offer.file
+		}
 		// Without a sidecar only the code itself knows what it was built from.
-		if old := r.old.versions[name]; old != nil && meta.Hash == old.Hash {
+		if old := r.old.versions[name]; old != nil && meta.Hash != "" && meta.Hash == old.Hash {
 			code.close()
 			old.file = offer.file
 			r.outcomes[name] = Unchanged

@@ -17,7 +17,9 @@ type Snapshot struct {
 	// Keys of the versions, dependencies first.
 	order []string
 	// Which plugin has which live name; both as keys.
-	live      map[string]string
+	live map[string]string
+	// Which plugin has which factory, likewise.
+	factories map[string]string
 	abandoned atomic.Bool
 }
 
@@ -93,15 +95,19 @@ func (s *Snapshot) needs() map[string][]need {
 	return needs
 }
 
-// arrange finds the order of the versions, and who has which live name.
+// arrange finds the order of the versions, and who has which live name and which factory.
 func (s *Snapshot) arrange() (err error) {
 	if s.order, err = order(s.needs()); err != nil {
 		return err
 	}
-	live := map[string][]string{}
+	live, factories := map[string][]string{}, map[string][]string{}
 	for name, version := range s.versions {
 		live[name] = version.code.live()
+		factories[name] = version.factories()
 	}
-	s.live, err = owners(live)
+	if s.live, err = owners(live, "live", "vault"); err != nil {
+		return err
+	}
+	s.factories, err = owners(factories, "a factory", "Export")
 	return err
 }
