@@ -18,7 +18,9 @@ func RegisterOpener(open func(path string) (*Plugin, error)) { openShared = open
 // object is one of them. Its package variables are there once, so that only one version at a time may be made of it.
 type object struct {
 	plugin *Plugin
-	taken  chan struct{}
+	// Why it is no plugin: Go would not load it a second time to find that out.
+	err   error
+	taken chan struct{}
 }
 
 var objects struct {
@@ -51,18 +53,15 @@ func loadObject(path, sum string) (*object, error) {
 	objects.Lock()
 	defer objects.Unlock()
 	if found := objects.bySum[sum]; found != nil {
-		return found, nil
+		return found, found.err
 	}
 	plugin, err := openShared(path)
-	if err != nil {
-		return nil, err
-	}
 	if objects.bySum == nil {
 		objects.bySum = map[string]*object{}
 	}
-	found := &object{plugin: plugin, taken: make(chan struct{}, 1)}
+	found := &object{plugin: plugin, err: err, taken: make(chan struct{}, 1)}
 	objects.bySum[sum] = found
-	return found, nil
+	return found, err
 }
 
 // sharedCode gives its object back when the version is freed.

@@ -254,7 +254,7 @@ func load(t *testing.T, m *hotplug.Manager) hotplug.Details {
 	return details
 }
 
-// A process can open each of them once only, so one test goes through their life.
+// They stay in the process, so one test goes through their life.
 func TestSharedObjects(t *testing.T) {
 	dir := t.TempDir()
 	freed := make(chan string, 100)
@@ -376,9 +376,12 @@ func TestSharedObjects(t *testing.T) {
 		"shout2": {hotplug.ErrSignature, "greet.so` is plugin `shout`: rename it"},
 	} {
 		put(t, dir, "greet", object)
-		_, err := m.Reload()
-		if err == nil || !strings.Contains(err.Error(), row.says) || row.is != nil && !errors.Is(err, row.is) {
-			t.Errorf("%s: %v", object, err)
+		// The second time says the same.
+		for i := 0; i < 2; i++ {
+			_, err := m.Reload()
+			if err == nil || !strings.Contains(err.Error(), row.says) || row.is != nil && !errors.Is(err, row.is) {
+				t.Errorf("%s: %v", object, err)
+			}
 		}
 		greets("good day, Ada")
 	}
