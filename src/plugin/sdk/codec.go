@@ -121,7 +121,16 @@ var errTorn = errors.New("a message cannot be read: build host and plugin with t
 type eye struct {
 	text []byte
 	err  error
+	// How many lists and maps it is inside of.
+	depth int
 }
+
+// deepest is how deep values may be nested. What comes from a process that has gone wrong must not cost the host more
+// than its message.
+const deepest = 1000
+
+// several is how much room is made for things before they are read.
+func several(count int) int { return min(count, 1024) }
 
 func (e *eye) take(n int64) []byte {
 	if e.err != nil || n < 0 || n > int64(len(e.text)) {
@@ -172,9 +181,10 @@ func (e *eye) bytes() []byte  { return append([]byte{}, e.take(e.number())...) }
 func (e *eye) string() string { return string(e.take(e.number())) }
 
 func (e *eye) strings() []string {
-	all := make([]string, e.count())
-	for i := range all {
-		all[i] = e.string()
+	count := e.count()
+	all := make([]string, 0, several(count))
+	for ; count > 0 && e.err == nil; count-- {
+		all = append(all, e.string())
 	}
 	return all
 }
@@ -207,24 +217,35 @@ func (e *eye) value() any {
 	case tagData:
 		return Data{Type: e.string(), Value: e.bytes()}
 	case tagList:
-		all := make([]any, e.count())
-		for i := range all {
-			all[i] = e.value()
+		count := e.nest()
+		all := make([]any, 0, several(count))
+		for ; count > 0 && e.err == nil; count-- {
+			all = append(all, e.value())
 		}
+		e.depth--
 		return all
 	case tagMap:
-		count := e.count()
-		all := make(map[string]any, count)
-		for ; count > 0; count-- {
+		count := e.nest()
+		all := make(map[string]any, several(count))
+		for ; count > 0 && e.err == nil; count-- {
 			name := e.string()
 			all[name] = e.value()
 		}
+		e.depth--
 		return all
 	case tagGob:
 		return e.gob(e.take(e.number()))
 	}
 	e.torn()
 	return nil
+}
+
+// nest is count one level deeper.
+func (e *eye) nest() int {
+	if e.depth++; e.depth > 2*deepest {
+		e.torn()
+	}
+	return e.count()
 }
 
 func (e *eye) gob(text []byte) any {

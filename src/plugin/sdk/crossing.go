@@ -86,6 +86,9 @@ func crossesBelow(value reflect.Value, under map[visit]bool) error {
 		if under[at] {
 			return fmt.Errorf("it contains itself: send what identifies it instead")
 		}
+		if len(under) >= deepest {
+			return fmt.Errorf("it is nested more than %d deep: send it in parts", deepest)
+		}
 		under[at] = true
 		defer delete(under, at)
 	}

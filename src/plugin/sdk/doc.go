@@ -80,7 +80,8 @@
 // # Processes
 //
 // A plugin in a process of its own is called over a socket that it inherits; many calls run at once. Loading, unloading
-// and replacing it frees everything that it had. What goes to it and comes back is copied by encoding/gob:
+// and replacing it frees everything that it had. What goes to it and comes back is copied, all but the
+// commonest types by encoding/gob:
 //
 //   - basic types, slices of them, []any, map[string]any, [time.Time], [time.Duration], [Data] and nil;
 //   - values of other types that both sides have registered by [RegisterType]; they arrive as the registered type, also
@@ -89,8 +90,9 @@
 //   - a [context.Context], if it is the first parameter: as deadline and cancellation, without values;
 //   - a [*Stream] as a result.
 //
-// Functions, channels, interfaces' methods, unexported fields, nil inside of slices and maps, what contains itself, and
-// more than 64 MiB at once cannot cross: that is [ErrCannotCross], and says where it stands. The same holds for what the
+// Functions, channels, interfaces' methods, unexported fields, nil inside of slices and maps, what contains itself or is
+// nested more than 1000 deep, and more than 64 MiB at once cannot cross: that is [ErrCannotCross], and says where it
+// stands. The same holds for what the
 // host gives to OnLoad, for extensions (call those that are functions by [Vault.CallExtension]), for the data bag and for
 // what Export returns; imports work by a [Caller].
 //

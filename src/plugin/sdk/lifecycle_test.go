@@ -283,6 +283,35 @@ func TestARebuiltImportNeedsItsImporter(t *testing.T) {
 	journal.wait(t, "x3 OnFree", 1)
 }
 
+func TestACallerReachesTheNewestVersion(t *testing.T) {
+	journal, shelf := newJournal(), &shelf{}
+	m := manager(t, hotplug.WithPlugins(shelf.list))
+	needs := &struct{ X hotplug.Caller }{}
+	by := func(p *hotplug.Plugin) {
+		p.Import = func() any { return needs }
+		p.OnLoad = func(any) error {
+			_, err := needs.X.InvokeFunc("version")
+			return err
+		}
+		p.Functions.InvokeFunc = func(name string, params ...any) (any, error) { return needs.X.InvokeFunc(name, params...) }
+	}
+	shelf.put(journal.plugin("x", "1"), journal.plugin("a", "1", by))
+	load(t, m)
+	shelf.put(journal.plugin("x", "2"), journal.plugin("a", "1", by))
+	if details := load(t, m); details.Of("a") != hotplug.Unchanged || !strings.HasPrefix(details.String(), "a: unchanged, x: reloaded (") {
+		t.Error(details)
+	}
+	if got := answer(t, m, "a", "version"); got != "2" {
+		t.Error(got)
+	}
+	if _, err := m.Unload("x"); err == nil {
+		t.Error("what is imported was unloaded")
+	}
+	shelf.put(journal.plugin("a", "2", by))
+	_, err := m.Reload()
+	contains(t, err, "it imports `X`, which is not there")
+}
+
 func TestEachPluginIsCalledInOrder(t *testing.T) {
 	journal := newJournal()
 	none := func(p *hotplug.Plugin) { p.Functions.InvokeFunc = hotplug.Table{}.Invoke }

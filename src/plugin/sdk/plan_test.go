@@ -143,6 +143,10 @@ func TestWhatCanCross(t *testing.T) {
 	loop := map[string]any{}
 	loop["it"] = loop
 	twice := []*int{&one, &one}
+	var deep any = 1
+	for i := 0; i < 2000; i++ {
+		deep = []any{deep}
+	}
 	for _, fine := range []any{nil, 1, "x", []byte{1}, []any{1, []any{"x"}}, time.Now(), Data{}, twice, &ring{Next: &ring{}}, map[string]any{"a": 1}} {
 		if err := crosses(fine); err != nil {
 			t.Errorf("%T: %v", fine, err)
@@ -161,6 +165,7 @@ func TestWhatCanCross(t *testing.T) {
 		{self, "contains itself"},
 		{loop, "contains itself"},
 		{errors.New("x"), "would be lost"},
+		{deep, "nested more than 1000 deep"},
 	} {
 		err := crosses(row.value)
 		if !errors.Is(err, ErrCannotCross) || !strings.Contains(err.Error(), row.says) {
