@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -25,6 +26,8 @@ type child struct {
 	command *exec.Cmd
 	peer    *peer
 	printed *tail
+	// Whether it has come through OnInit.
+	whole atomic.Bool
 	// Closed when the process has ended; then err says how.
 	exited chan struct{}
 	err    error

@@ -410,6 +410,28 @@ func origin(t *testing.T, m *hotplug.Manager, plugin string) string {
 	return ""
 }
 
+func TestAProcessThatIsStartedAgainIsCalledWhenItIsReady(t *testing.T) {
+	m := manager(t, hotplug.WithDir(withEcho(t, "1")))
+	if _, err := m.Load("slow"); err != nil {
+		t.Fatal(err)
+	}
+	m.InvokeFunc("echo", "exit")
+	var calls sync.WaitGroup
+	for i := 0; i < 8; i++ {
+		calls.Add(1)
+		go func() {
+			defer calls.Done()
+			if ready, err := m.InvokeFunc("echo", "init"); ready != true || err != nil {
+				t.Error(ready, err)
+			}
+		}()
+	}
+	calls.Wait()
+	if restarts := m.Manifest().Plugins[0].Restarts; restarts != 1 {
+		t.Errorf("%d restarts", restarts)
+	}
+}
+
 func TestAStoppedProcessHoldsUpNobodyWithADeadline(t *testing.T) {
 	m := manager(t, hotplug.WithDir(withEcho(t, "1")))
 	load(t, m)

@@ -35,6 +35,9 @@ type process struct {
 	version  string
 }
 
+// inside marks, in a context, what the process itself has asked for.
+type inside struct{}
+
 func openProcess(m *Manager, name, path string) (instance, error) {
 	p := &process{manager: m, name: name, path: path, turn: make(chan struct{}, 1)}
 	var err error
@@ -53,7 +56,7 @@ func (p *process) start() (hello, error) {
 		if desk == nil {
 			return nil, fmt.Errorf("%w: the vault is not ready before OnInit", ErrNoValue)
 		}
-		return serveHost(ctx, desk, r)
+		return serveHost(context.WithValue(ctx, inside{}, p), desk, r)
 	})
 	if err != nil {
 		return hello{}, err
@@ -108,7 +111,11 @@ func (p *process) now() *child {
 
 // alive is a process that runs: the one there is, or another.
 func (p *process) alive(ctx context.Context) (*child, error) {
-	if running := p.now(); running.runs() {
+	p.mutex.Lock()
+	running, ready := p.running, p.ready
+	p.mutex.Unlock()
+	// Before the first OnInit only those call who know what they do, and it may call itself at any time.
+	if running.runs() && (running.whole.Load() || !ready || ctx.Value(inside{}) == p) {
 		return running, nil
 	}
 	select {
@@ -123,7 +130,7 @@ func (p *process) alive(ctx context.Context) (*child, error) {
 	}
 	crash := old.crash()
 	p.mutex.Lock()
-	ready, closed, version := p.ready, p.closed, p.version
+	closed, version := p.closed, p.version
 	may, crashes := mayRestart(p.crashes, time.Now())
 	if may {
 		crashes = append(crashes, time.Now())
@@ -162,6 +169,7 @@ func (p *process) again() error {
 			return err
 		}
 	}
+	child.whole.Store(true)
 	return nil
 }
 
@@ -236,8 +244,10 @@ func (p *process) onLoad(data any) error {
 }
 
 func (p *process) onInit(desk keeper) error {
-	_, err := p.hook(p.now(), doInit)
+	child := p.now()
+	_, err := p.hook(child, doInit)
 	if err == nil {
+		child.whole.Store(true)
 		p.mutex.Lock()
 		p.ready = true
 		p.mutex.Unlock()

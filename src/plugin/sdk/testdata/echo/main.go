@@ -18,8 +18,10 @@ var (
 	vault   *hotplug.Vault
 	loaded  any
 	blocked atomic.Int64
-	imports struct{ Other hotplug.Caller }
-	takes   struct{ Prices map[string]int }
+	// Whether OnInit is through.
+	initialised atomic.Bool
+	imports     struct{ Other hotplug.Caller }
+	takes       struct{ Prices map[string]int }
 )
 
 // Live_Mail is a job.
@@ -44,9 +46,21 @@ func OnLoad(data any) error {
 
 func OnInit(v *hotplug.Vault) error {
 	vault = v
-	if loaded == "panic" {
+	switch loaded {
+	case "panic":
 		panic("as asked")
+	case "slow":
+		time.Sleep(100 * time.Millisecond)
+		// It is reached by itself already.
+		job, err := v.Pack(Live_Mail{To: "itself"})
+		if err != nil {
+			return err
+		}
+		if _, err := v.CallLive("live_send", job); err != nil {
+			return err
+		}
 	}
+	initialised.Store(true)
 	return nil
 }
 
@@ -86,6 +100,7 @@ func InvokeFunc(name string, params ...any) (any, error) { return functions.Invo
 
 var functions = hotplug.Table{
 	"echo":   func(value any) any { return value },
+	"init":   func() bool { return initialised.Load() },
 	"pid":    func() int { return os.Getpid() },
 	"loaded": func() any { return loaded },
 	"price":  func(name string) int { return takes.Prices[name] },
