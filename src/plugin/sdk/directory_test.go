@@ -198,24 +198,19 @@ func TestAThousandReloadsOfAProcess(t *testing.T) {
 	dir := withEcho(t, "0")
 	m := manager(t, journal.events(), hotplug.WithDir(dir))
 	load(t, m)
-	var calls, failed int
-	end := make(chan bool)
+	// Each reload meets some calls.
+	calls, failed := 0, 0
 	called := make(chan bool)
-	go func() {
-		defer close(called)
-		for {
-			select {
-			case <-end:
-				return
-			default:
-			}
+	call := func() {
+		for i := 0; i < 20; i++ {
 			calls++
 			if _, err := m.InvokeFunc("echo", "echo", calls); err != nil {
 				failed++
 				t.Error(err)
 			}
 		}
-	}()
+		called <- true
+	}
 	type taken struct{ heap, resident, files, goroutines int }
 	measure := func() taken {
 		runtime.GC()
@@ -229,7 +224,9 @@ func TestAThousandReloadsOfAProcess(t *testing.T) {
 	begun := time.Now()
 	for i := 1; i <= reloads; i++ {
 		rehash(t, dir, fmt.Sprint(i))
+		go call()
 		load(t, m)
+		<-called
 		journal.wait(t, fmt.Sprintf("freed echo %d-%d", i-1, i), 1)
 		if i == reloads/10 {
 			early = measure()
@@ -237,8 +234,6 @@ func TestAThousandReloadsOfAProcess(t *testing.T) {
 	}
 	took := time.Since(begun)
 	late := measure()
-	close(end)
-	<-called
 	if grown := late.heap - early.heap; grown > 4<<20 {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
