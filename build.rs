@@ -1,4 +1,4 @@
-//! Embeds the demo backend and the revision that `--version` prints.
+//! Embeds the demo backend, the SDK for plugins, and the revision that `--version` prints.
 
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -22,6 +22,19 @@ fn main() {
     }
     list.push(']');
     fs::write(out.join("demo.rs"), list).expect("the output directory is writable");
+
+    let sdk = root.join("src/plugin/sdk");
+    let is_sdk = |file: &&PathBuf| {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        !name.ends_with("_test.go") && !file.starts_with(sdk.join("testdata"))
+    };
+    let mut list = String::from("&[\n");
+    for file in files(&sdk).iter().filter(is_sdk) {
+        let relative = file.strip_prefix(&sdk).expect("below the SDK").display().to_string();
+        writeln!(list, "    ({relative:?}, include_str!({file:?})),").expect("memory");
+    }
+    list.push(']');
+    fs::write(out.join("sdk.rs"), list).expect("the output directory is writable");
 
     fs::write(out.join("helpers.rs"), helpers(&root.join("src/sync/helper/bin")))
         .expect("the output directory is writable");

@@ -14,6 +14,7 @@ mod lister;
 mod means;
 mod once;
 mod order;
+mod plugin;
 mod relay;
 mod reload;
 mod remote;
@@ -83,6 +84,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
         Verb::Resume => remote::switch(Ask::Resume, &cli.global),
         Verb::Timeline(asked) => remote::timeline(asked, &cli.global),
         Verb::Sync { verb } => sync::sync(verb, &cli.global, signals),
+        Verb::Plugin { verb } => plugin::plugin(verb, &cli.global),
         Verb::Relay(asked) => relay::relay(&asked, signals()?),
         Verb::Events { dir } => events::events(&dir, cli.global.json, signals()?),
         Verb::Demo { dir, sync } => demo::demo(dir, sync, &cli.global, signals()?),

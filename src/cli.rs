@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,6 +102,15 @@ Examples:
   hotwatch sync status
   hotwatch sync once web           make both sides the same, and end
   hotwatch sync resolve web/index.html --theirs";
+
+const PLUGIN_EXAMPLES: &str = "\
+Examples:
+  hotwatch plugin init                         add the SDK to the module here
+  hotwatch plugin build greeter plugins        build the package `greeter` to plugins/greeter.so
+  hotwatch plugin build --isolation process greeter plugins
+  hotwatch plugin build --static-linking greeter linked
+  hotwatch plugin build greeter plugins -- -race -tags dev
+  hotwatch plugin reload                       have the host that runs load what has changed";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -224,6 +233,13 @@ pub enum Verb {
         /// What to do
         #[command(subcommand)]
         verb: Sync,
+    },
+    /// Build plugins for hosts that load them themselves, and ask such hosts
+    #[command(after_help = PLUGIN_EXAMPLES)]
+    Plugin {
+        /// What to do
+        #[command(subcommand)]
+        verb: Plugin,
     },
     /// Stand for a program in a target; hotwatch starts this itself
     #[command(hide = true)]
@@ -366,6 +382,98 @@ pub struct Side {
     /// The one in the target
     #[arg(long)]
     pub theirs: bool,
+}
+
+/// What to do about plugins.
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// Build a package to a plugin, if something in it has changed
+    Build(PluginBuild),
+    /// Write the SDK into the module here, and have the module use it
+    Init {
+        /// The directory of the SDK in the module
+        #[arg(value_name = "DIR", default_value = "hotplug", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+    /// List what hosts have loaded
+    List(Host),
+    /// Have a host load what has changed
+    Reload(Host),
+    /// Print everything that a host says about what it has loaded, as JSON
+    Manifest(Host),
+}
+
+/// Which host.
+#[derive(Debug, Args)]
+pub struct Host {
+    /// The admin socket of the host; otherwise those of this user are looked for
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub socket: Option<PathBuf>,
+}
+
+/// How a plugin is kept apart from its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Isolation {
+    /// Not: a shared object in the host's process.
+    None,
+    /// In a process of its own.
+    Process,
+}
+
+/// What to build.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub struct PluginBuild {
+    /// The directory of the plugin's package
+    #[arg(value_name = "PLUGIN_DIR", value_hint = ValueHint::DirPath)]
+    pub plugin: PathBuf,
+    /// Where the plugin goes
+    #[arg(value_name = "OUTPUT_DIR", value_hint = ValueHint::DirPath)]
+    pub output: PathBuf,
+    /// Files that take part although `--exclude` matches them; a regular expression
+    #[arg(long, value_name = "RE", env = "HOTWATCH_PLUGIN_INCLUDE")]
+    pub include: Option<String>,
+    /// Files of the plugin that take no part; a regular expression
+    #[arg(long, value_name = "RE", env = "HOTWATCH_PLUGIN_EXCLUDE")]
+    pub exclude: Option<String>,
+    /// What the names of live functions, types and variables begin with
+    #[arg(
+        long,
+        alias = "livePrefix",
+        value_name = "PREFIX",
+        default_value = "live_",
+        env = "HOTWATCH_PLUGIN_LIVE_PREFIX"
+    )]
+    pub live_prefix: String,
+    /// How the plugin is kept apart from its host
+    #[arg(long, default_value = "none", env = "HOTWATCH_PLUGIN_ISOLATION")]
+    pub isolation: Isolation,
+    /// Make a package of the module of it that is linked into the host
+    #[arg(
+        long,
+        alias = "staticLinking",
+        conflicts_with = "isolation",
+        env = "HOTWATCH_PLUGIN_STATIC_LINKING"
+    )]
+    pub static_linking: bool,
+    /// Whether to build what is generated
+    #[arg(
+        long, alias = "goBuild", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true,
+        default_missing_value = "true", action = ArgAction::Set, env = "HOTWATCH_PLUGIN_GO_BUILD"
+    )]
+    pub go_build: bool,
+    /// Leave what is generated where it was built
+    #[arg(long, alias = "leaveTemps", env = "HOTWATCH_PLUGIN_LEAVE_TEMPS")]
+    pub leave_temps: bool,
+    /// Build the plugin's own code for a debugger
+    #[arg(long, env = "HOTWATCH_PLUGIN_DEBUG")]
+    pub debug: bool,
+    /// Say what is worth a warning
+    #[arg(short, long, env = "HOTWATCH_PLUGIN_VERBOSE")]
+    pub verbose: bool,
+    /// Flags of `go build`
+    #[arg(last = true, value_name = "FLAG")]
+    pub flags: Vec<String>,
 }
 
 /// What to stand for.

@@ -12,6 +12,7 @@ use crate::app::check::Finding;
 use crate::config::{BesideError, ConfigError};
 use crate::control::ClientError;
 use crate::log::file::LogError;
+use crate::plugin::PluginError;
 use crate::replay::request::RequestError;
 
 /// Why hotwatch cannot run.
@@ -91,6 +92,12 @@ pub enum Error {
     /// `verify` has nothing to compare, or nothing to compare with.
     #[error("{0}")]
     Unverified(String),
+    /// A regular expression.
+    #[error("`{name}` is no regular expression: {error}")]
+    Pattern { name: String, error: regex::Error },
+    /// A plugin cannot be built, or its host not asked.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// No page for it.
     #[error("there is no verb `{0}`; `hotwatch --help` lists them")]
     NoVerb(String),

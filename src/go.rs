@@ -8,6 +8,7 @@ pub mod export;
 pub mod list;
 pub mod mains;
 mod modules;
+pub mod packages;
 mod run;
 pub mod slots;
 

@@ -31,6 +31,7 @@ mod plan;
 mod debugger;
 mod go;
 mod patch;
+mod plugin;
 mod proxy;
 mod replay;
 mod sync;

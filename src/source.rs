@@ -4,6 +4,7 @@
 mod lexer;
 #[cfg(test)]
 mod tests;
+mod topmost;
 mod variables;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use std::mem::take;
 use xxhash_rust::xxh3::Xxh3;
 
 use lexer::Lexer;
+pub use topmost::{Declaration, Topmost, topmost};
 pub use variables::{Declared, Spec, declared};
 
 /// A Go source file.

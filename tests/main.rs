@@ -18,6 +18,7 @@ mod input;
 mod limits;
 mod logs;
 mod patch;
+mod plugin;
 mod real;
 mod reload;
 mod rounds;

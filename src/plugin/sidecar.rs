@@ -1,0 +1,109 @@
+//! What stands beside a built plugin: which version it is, so that a host knows it before it opens the plugin, and the
+//! next build knows whether there is anything to do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::PluginError;
+use super::generating::{Identity, SDK_VERSION};
+
+/// The content of the file `<plugin>.json` (`Sidecar` in the SDK's directory.go).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sidecar {
+    name: String,
+    hash: String,
+    generation: u64,
+    sdk: u32,
+    sha256: String,
+}
+
+impl Sidecar {
+    /// That of the plugin in the file `plugin`, if both are whole.
+    pub fn read(plugin: &Path) -> Option<Sidecar> {
+        let sidecar: Sidecar = serde_json::from_slice(&fs::read(path(plugin)).ok()?).ok()?;
+        (sidecar.sha256 == sum(plugin).ok()?).then_some(sidecar)
+    }
+
+    /// The generation in the file beside `plugin`, whatever has become of that.
+    pub fn generation(plugin: &Path) -> u64 {
+        let read = || serde_json::from_slice::<Sidecar>(&fs::read(path(plugin)).ok()?).ok();
+        read().map_or(0, |sidecar| sidecar.generation)
+    }
+
+    /// The version that it tells of.
+    pub fn identity(self) -> Identity {
+        Identity { name: self.name, hash: self.hash, generation: self.generation }
+    }
+
+    /// Moves the file `built`, which is of the version `identity`, to `plugin`, and has what tells of it stand beside that.
+    ///
+    /// # Errors
+    /// It cannot be written there.
+    pub fn place(built: &Path, plugin: &Path, identity: &Identity) -> Result<(), PluginError> {
+        let Identity { name, hash, generation } = identity.clone();
+        let sha256 = sum(built).map_err(PluginError::io("read", built))?;
+        let sidecar = Sidecar { name, hash, generation, sdk: SDK_VERSION, sha256 };
+        let text = serde_json::to_string(&sidecar).unwrap_or_default() + "\n";
+        let beside = path(plugin);
+        // Whoever watches the directory sees neither half-written; one that does not fit the other is not taken yet.
+        let written = put(&beside, text.as_bytes());
+        written.map_err(PluginError::io("write", &beside))?;
+        move_to(built, plugin).map_err(PluginError::io("write", plugin))
+    }
+}
+
+/// Writes `bytes` to `to` in one moment.
+fn put(to: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let new = hidden(to);
+    fs::write(&new, bytes)?;
+    fs::rename(new, to)
+}
+
+/// Moves `from` to `to`, also from another file system, in one moment.
+fn move_to(from: &Path, to: &Path) -> std::io::Result<()> {
+    let new = hidden(to);
+    fs::copy(from, &new)?;
+    fs::rename(new, to)
+}
+
+/// Where a file is until it is whole: no loader looks at names that begin so.
+fn hidden(to: &Path) -> PathBuf {
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    to.with_file_name(format!(".{name}.{}", std::process::id()))
+}
+
+fn path(plugin: &Path) -> PathBuf {
+    let mut path = plugin.as_os_str().to_owned();
+    path.push(".json");
+    path.into()
+}
+
+fn sum(file: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(fs::read(file)?);
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_and_what_tells_of_it_belong_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let (built, plugin) = (dir.path().join("built"), dir.path().join("a.so"));
+        fs::write(&built, "1").unwrap();
+        let identity = Identity { name: "a".to_owned(), hash: "0f".to_owned(), generation: 7 };
+        assert_eq!(Sidecar::read(&plugin), None);
+        Sidecar::place(&built, &plugin, &identity).unwrap();
+        assert_eq!(Sidecar::read(&plugin).map(Sidecar::identity), Some(identity));
+        fs::write(&plugin, "2").unwrap();
+        assert_eq!(Sidecar::read(&plugin), None);
+        assert_eq!(Sidecar::generation(&plugin), 7);
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+    }
+}
