@@ -468,6 +468,9 @@ pub struct PluginBuild {
     /// Build the plugin's own code for a debugger
     #[arg(long, env = "HOTWATCH_PLUGIN_DEBUG")]
     pub debug: bool,
+    /// The program that is to load it: what keeps it from that is found out now
+    #[arg(long, value_name = "BINARY", env = "HOTWATCH_PLUGIN_HOST", value_hint = ValueHint::FilePath)]
+    pub host: Option<PathBuf>,
     /// Say what is worth a warning
     #[arg(short, long, env = "HOTWATCH_PLUGIN_VERBOSE")]
     pub verbose: bool,

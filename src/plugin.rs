@@ -3,6 +3,7 @@
 
 pub mod admin;
 mod building;
+mod fitting;
 mod generating;
 pub mod init;
 mod parts;
@@ -45,6 +46,9 @@ pub enum PluginError {
     /// The go command does not build it.
     #[error("{0}")]
     Unbuildable(String),
+    /// A host could not load it.
+    #[error("`{}` could not load it: {}", host.display(), reasons.join("; "))]
+    Unfit { host: PathBuf, reasons: Vec<String> },
     /// A file.
     #[error("cannot {what} `{}`: {error}", path.display())]
     Io { what: &'static str, path: PathBuf, error: std::io::Error },

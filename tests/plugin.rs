@@ -109,6 +109,40 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
+#[test]
+fn a_host_that_could_not_load_it_is_told_of_when_it_is_built() {
+    if !has_cgo() {
+        return;
+    }
+    let plugins = Plugins::new();
+    plugins.project.write("shared/shared.go", "package shared\n\ntype Thing struct{ A int }\n");
+    let import = "\t_ \"example.com/plugins/shared\"\n";
+    for file in ["host/main.go", "hello/hello.go"] {
+        plugins.project.edit(file, "\t\"fmt\"\n", &format!("\t\"fmt\"\n{import}"));
+    }
+    let host = plugins.go_build("host");
+    let host = host.to_str().unwrap();
+    let build =
+        |more: &[&str]| plugins.hotwatch(&[&["build", "--host", host, "hello", "plugins"], more].concat());
+    let output = build(&[]);
+    assert!(output.status.success(), "{}", text(&output));
+    // Something that both have changes, or is built otherwise.
+    plugins.project.edit("shared/shared.go", "A int", "A, B int");
+    let said = text(&build(&[]));
+    assert!(said.contains("`example.com/plugins/shared` has changed since the host was built"), "{said}");
+    plugins.project.edit("shared/shared.go", "A, B int", "A int");
+    let said = text(&build(&["--", "-trimpath"]));
+    assert!(
+        said.contains("the host was built with no `-trimpath`, and the plugin with `-trimpath=true`"),
+        "{said}"
+    );
+    let linked = plugins.hotwatch(&["build", "--static-linking", "hello", "linked"]);
+    assert!(linked.status.success(), "{}", text(&linked));
+    let other = plugins.go_build("linkedhost");
+    let output = plugins.hotwatch(&["build", "--host", other.to_str().unwrap(), "jobs", "plugins"]);
+    assert!(text(&output).contains("opens no shared objects"), "{}", text(&output));
+}
+
 /// Whether hosts can open shared objects on this machine; says so if not.
 fn has_cgo() -> bool {
     let has = Command::new("gcc").arg("--version").output().is_ok();

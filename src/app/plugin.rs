@@ -63,6 +63,7 @@ fn build(asked: PluginBuild, global: &Global) -> Result<ExitCode, Error> {
         builds: asked.go_build,
         keeps: asked.leave_temps,
         debug: asked.debug,
+        host: asked.host,
         flags: asked.flags,
     };
     let begun = Instant::now();

@@ -101,6 +101,15 @@ pub fn version_in(dir: &Path) -> Result<String, String> {
     run(dir, ["env", "GOVERSION"]).map(|text| text.trim().to_owned())
 }
 
+/// How the go command says that `program` was built, in lines.
+///
+/// # Errors
+/// It is no program of Go's, or does not say.
+pub fn build_info(program: &Path) -> Result<String, String> {
+    let path = program.display().to_string();
+    run(program.parent().unwrap_or(Path::new("/")), ["version", "-m", &path])
+}
+
 /// Runs `go build` in `dir` with `args`.
 ///
 /// # Errors

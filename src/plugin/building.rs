@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::PluginError;
+use super::fitting;
 use super::generating::{Form, Identity, SDK_VERSION, literal, moved, registration};
 use super::parts::{self, Choice, Parts};
 use super::reading::{self, Live};
@@ -39,6 +40,8 @@ pub struct Order {
     pub keeps: bool,
     /// Whether the plugin's own code is built for a debugger.
     pub debug: bool,
+    /// The program that is to load it, if it is known.
+    pub host: Option<PathBuf>,
     /// Flags of `go build`.
     pub flags: Vec<String>,
 }
@@ -164,6 +167,13 @@ impl Version {
         packages::build(&self.dir, &args).map_err(|words| {
             PluginError::Unbuildable(self.in_words_of_the_user(&words, temp.path(), &path))
         })?;
+        if let Some(host) = order.host.as_ref().filter(|_| order.form == Form::Shared) {
+            let host = host.canonicalize().map_err(PluginError::io("find", host))?;
+            let reasons = fitting::unfit(&host, &built).map_err(PluginError::NoHost)?;
+            if !reasons.is_empty() {
+                return Err(PluginError::Unfit { host, reasons });
+            }
+        }
         Sidecar::place(&built, &plugin, &identity)?;
         Ok(self.result(Some(plugin), false, generated))
     }
