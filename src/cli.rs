@@ -465,6 +465,9 @@ pub struct PluginBuild {
     /// Leave what is generated where it was built
     #[arg(long, alias = "leaveTemps", env = "HOTWATCH_PLUGIN_LEAVE_TEMPS")]
     pub leave_temps: bool,
+    /// Build it although nothing has changed: a version of its own, for who uses one that was rebuilt
+    #[arg(short, long)]
+    pub force: bool,
     /// Build the plugin's own code for a debugger
     #[arg(long, env = "HOTWATCH_PLUGIN_DEBUG")]
     pub debug: bool,

@@ -28,6 +28,12 @@ pub enum PluginError {
     /// It lacks functions that every plugin has.
     #[error("`{package}` lacks what every plugin has; add `{}`", missing.join("`, `"))]
     Incomplete { package: String, missing: Vec<&'static str> },
+    /// Its own code is not Go alone.
+    #[error(
+        "`{0}` has code in other languages (cgo, C, assembly), which the go command builds from a real directory only; move it \
+         out of the plugin's directory, to a package that is imported, or use `--static-linking`"
+    )]
+    OtherLanguages(String),
     /// It imports another plugin.
     #[error(
         "`{package}` imports the plugin `{other}`, which would be a part of it; have it import by `Import`, from a package \

@@ -16,6 +16,9 @@ use crate::plugin::{self, Built, Choice, Form, Order, PluginError, admin};
 /// After this it is said what takes so long.
 const LONG: Duration = Duration::from_secs(1);
 
+/// What is known at once is answered within this time.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
 /// `hotwatch plugin`.
 pub fn plugin(verb: Plugin, global: &Global) -> Result<ExitCode, Error> {
     match verb {
@@ -64,6 +67,7 @@ fn build(asked: PluginBuild, global: &Global) -> Result<ExitCode, Error> {
         keeps: asked.leave_temps,
         debug: asked.debug,
         host: asked.host,
+        force: asked.force,
         flags: asked.flags,
     };
     let begun = Instant::now();
@@ -112,9 +116,16 @@ fn list(host: &Host, global: &Global) -> Result<ExitCode, Error> {
     if sockets.is_empty() {
         return Err(nobody().into());
     }
-    let mut text = String::new();
+    let (mut text, is_only) = (String::new(), sockets.len() == 1);
     for socket in sockets {
-        let answer = admin::ask(&socket, "list")?;
+        let answer = match admin::ask_within(&socket, "list", AT_ONCE) {
+            Ok(answer) => answer,
+            Err(error) if !is_only => {
+                eprintln!("{error}");
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let plugins = answer["plugins"].as_array().cloned().unwrap_or_default();
         if global.json {
             text += &format!("{}\n", json!({ "host": socket.display().to_string(), "plugins": plugins }));

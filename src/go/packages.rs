@@ -45,6 +45,8 @@ pub struct Module {
     pub version: String,
     /// Where it lies.
     pub dir: PathBuf,
+    /// The version of the language that it is written in.
+    pub go_version: String,
     /// Whether it is one of those that are worked on.
     pub main: bool,
     /// What takes its place.
@@ -52,10 +54,10 @@ pub struct Module {
 }
 
 impl Module {
-    /// The version that tells all of its content, if there is one; a directory has none.
-    pub fn fixed(&self) -> Option<&str> {
+    /// What tells all of its content, if something does: path and version; a directory has none.
+    pub fn fixed(&self) -> Option<String> {
         let is = self.replace.as_deref().unwrap_or(self);
-        (!self.main && !is.version.is_empty()).then_some(is.version.as_str())
+        (!self.main && !is.version.is_empty()).then(|| format!("{}@{}", is.path, is.version))
     }
 }
 
@@ -68,6 +70,12 @@ impl Package {
     /// Go files that are for other systems.
     pub fn ignored(&self) -> &[PathBuf] {
         &self.ignored_go_files
+    }
+
+    /// Whether it is built by more than the Go compiler.
+    pub fn has_other_languages(&self) -> bool {
+        let others = [&self.cgo_files, &self.c_files, &self.cxx_files, &self.s_files, &self.syso_files];
+        others.iter().any(|files| !files.is_empty())
     }
 
     /// Files beside those in Go that are built in.
@@ -93,12 +101,32 @@ pub fn packages(dir: &Path, flags: &[String]) -> Result<Vec<Package>, String> {
     packages.collect::<Result<_, _>>().map_err(|error| format!("`go list` says something else: {error}"))
 }
 
-/// The version of Go that is used in `dir`, as in `go1.26.1`.
+/// All that makes builds in `dir` differ beside files and flags: the version of Go, the system, what the environment says.
 ///
 /// # Errors
 /// What the go command says.
-pub fn version_in(dir: &Path) -> Result<String, String> {
-    run(dir, ["env", "GOVERSION"]).map(|text| text.trim().to_owned())
+pub fn circumstances(dir: &Path) -> Result<String, String> {
+    const NAMES: [&str; 18] = [
+        "GOVERSION",
+        "GOOS",
+        "GOARCH",
+        "GOAMD64",
+        "GOARM64",
+        "GOARM",
+        "GO386",
+        "GOFLAGS",
+        "GOEXPERIMENT",
+        "GOFIPS140",
+        "CGO_ENABLED",
+        "CGO_CFLAGS",
+        "CGO_CPPFLAGS",
+        "CGO_CXXFLAGS",
+        "CGO_LDFLAGS",
+        "CC",
+        "CXX",
+        "GOWASM",
+    ];
+    run(dir, ["env"].into_iter().chain(NAMES))
 }
 
 /// How the go command says that `program` was built, in lines.

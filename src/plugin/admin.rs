@@ -1,7 +1,7 @@
 //! Hosts are asked over their admin sockets: a line of JSON each way (the SDK's documentation says what is spoken there).
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -36,11 +36,31 @@ pub fn hosts() -> Vec<PathBuf> {
 /// # Errors
 /// Nobody is there, or it says what is wrong.
 pub fn ask(socket: &Path, what: &str) -> Result<Value, PluginError> {
+    ask_within(socket, what, ANSWER)
+}
+
+/// The same within another time.
+///
+/// # Errors
+/// As for [`ask`].
+pub fn ask_within(socket: &Path, what: &str, longest: Duration) -> Result<Value, PluginError> {
     let shown = socket.display();
-    let cannot =
-        |error: std::io::Error| PluginError::NoHost(format!("cannot ask the host at `{shown}`: {error}"));
+    let cannot = |error: std::io::Error| {
+        PluginError::NoHost(match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!(
+                    "the host at `{shown}` does not answer within {} s; it may still be at it",
+                    longest.as_secs()
+                )
+            }
+            _ => format!("cannot ask the host at `{shown}`: {error}"),
+        })
+    };
     let mut stream = UnixStream::connect(socket).map_err(cannot)?;
-    stream.set_read_timeout(Some(ANSWER)).map_err(cannot)?;
+    stream
+        .set_read_timeout(Some(longest))
+        .and_then(|()| stream.set_write_timeout(Some(longest)))
+        .map_err(cannot)?;
     stream.write_all(format!("{}\n", json!({ "do": what })).as_bytes()).map_err(cannot)?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).map_err(cannot)?;

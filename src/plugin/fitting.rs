@@ -21,6 +21,8 @@ struct Info {
     go: String,
     modules: BTreeMap<String, String>,
     settings: BTreeMap<String, String>,
+    /// The package that was built.
+    path: String,
 }
 
 /// Flags that have every package be another.
@@ -40,6 +42,12 @@ pub fn unfit(host: &Path, plugin: &Path) -> Result<Vec<String>, String> {
         ));
     }
     let ours = hashes(plugin)?;
+    if ours.is_empty() {
+        return Err(
+            "the plugin is stripped, so nobody can tell whether the host fits; leave out `-ldflags=-s`"
+                .to_owned(),
+        );
+    }
     let infos = (info(&packages::build_info(host)?), info(&packages::build_info(plugin)?));
     let differ = |package: &&String| theirs.get(*package).is_some_and(|hash| hash != &ours[*package]);
     let packages: Vec<&String> = ours.keys().filter(differ).collect();
@@ -57,7 +65,11 @@ fn reasons(packages: &[&String], host: &Info, plugin: &Info) -> Vec<String> {
             host.go, plugin.go
         )];
     }
-    let setting = |info: &Info, name: &str| info.settings.get(name).cloned().unwrap_or_default();
+    // What is for its own packages alone makes no other one differ.
+    let is_own = |info: &Info, value: &String| value.starts_with(&info.path) && !info.path.is_empty();
+    let setting = |info: &Info, name: &str| {
+        info.settings.get(name).filter(|value| !is_own(info, value)).cloned().unwrap_or_default()
+    };
     let shown = |name: &str, value: &str| match value {
         "" => format!("no `{name}`"),
         value => format!("`{name}={value}`"),
@@ -119,6 +131,7 @@ fn info(text: &str) -> Info {
         let words: Vec<&str> = line.split('\t').collect();
         match words[..] {
             [first] => info.go = first.rsplit(": ").next().unwrap_or_default().to_owned(),
+            ["", "path", path] => path.clone_into(&mut info.path),
             ["", "mod" | "dep", path, version, ..] => {
                 path.clone_into(&mut last);
                 info.modules.insert(path.to_owned(), version.to_owned());

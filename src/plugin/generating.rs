@@ -68,13 +68,13 @@ pub fn literal(package: &str, identity: &Identity, live: &Live, form: Form) -> S
     text
 }
 
-/// The text of `file` in a package that is called `package`, if that is another, with `old` and what is below it
-/// imported as `new`. Lines stay where they are.
-pub fn moved(file: &File, package: Option<&str>, old: &str, new: &str) -> String {
+/// The text of `file` in a package that is called `package`, if that is another, with the packages `own`, all at or below
+/// `old`, imported from `new` on. Lines stay where they are.
+pub fn moved(file: &File, package: Option<&str>, own: &[&str], (old, new): (&str, &str)) -> String {
     let mut text = file.text.clone();
     let elsewhere = |path: &str| {
         let rest = path.strip_prefix(old)?;
-        (rest.is_empty() || rest.starts_with('/')).then(|| format!("{:?}", format!("{new}{rest}")))
+        own.contains(&path).then(|| format!("{:?}", format!("{new}{rest}")))
     };
     for (at, path) in file.topmost.imports.iter().rev() {
         if let Some(path) = elsewhere(path) {
@@ -134,7 +134,7 @@ mod tests {
     fn own_packages_are_imported_from_where_they_are_then() {
         let text = "package p // p\n\nimport (\n\t\"m/p\"\n\tx \"m/p/sub\"\n\t\"m/pother\"\n)\n";
         let file = File { path: PathBuf::new(), text: text.to_owned(), topmost: topmost(text).unwrap() };
-        let moved = moved(&file, Some("main"), "m/p", "m/p_1");
+        let moved = moved(&file, Some("main"), &["m/p", "m/p/sub"], ("m/p", "m/p_1"));
         assert_eq!(
             moved,
             "package main // p\n\nimport (\n\t\"m/p_1\"\n\tx \"m/p_1/sub\"\n\t\"m/pother\"\n)\n"

@@ -10,9 +10,6 @@ use crate::go::packages::edit;
 /// Its files, without its tests.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
-/// By this a directory is known for one of the SDK.
-const MARK: &str = "doc.go";
-
 /// Writes the SDK into the directory `to` below the module in `module`, or over one that is there, and has that module
 /// use it. Returns what was written.
 ///
@@ -21,7 +18,9 @@ const MARK: &str = "doc.go";
 pub fn init(module: &Path, to: &Path) -> Result<PathBuf, PluginError> {
     let dir = module.join(to);
     let is_empty = fs::read_dir(&dir).map_or(true, |mut entries| entries.next().is_none());
-    if !is_empty && !dir.join(MARK).is_file() {
+    let is_sdk =
+        fs::read_to_string(dir.join("go.mod")).is_ok_and(|text| text.contains(&format!("module {SDK}\n")));
+    if !is_empty && !is_sdk {
         return Err(PluginError::Foreign(dir));
     }
     for (name, text) in FILES {

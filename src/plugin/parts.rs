@@ -1,6 +1,7 @@
 //! What a plugin is made of: the packages that are its own, which get another import path with every version, and those
 //! that it shares with its host; and the hash over all of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,8 @@ impl Parts {
         };
         let below = format!("{}/", root.import_path);
         let is_own = |package: &&Package| {
-            package.import_path == root.import_path || package.import_path.starts_with(&below)
+            let is_below = package.import_path == root.import_path || package.import_path.starts_with(&below);
+            is_below && package.module.as_ref().is_some_and(|of| of.path == module.path)
         };
         let own: Vec<Package> = all.iter().filter(is_own).cloned().collect();
         let parts = Parts { root, own, module, all, choice };
@@ -106,18 +108,50 @@ impl Parts {
         more.iter().for_each(|text| put(text.as_bytes()));
         for package in self.all.iter().filter(|package| !package.standard) {
             put(package.import_path.as_bytes());
-            if let Some(version) = package.module.as_ref().and_then(Module::fixed) {
-                put(version.as_bytes());
-                continue;
-            }
-            for name in package.go_files().into_iter().chain(package.others()) {
-                let path = package.dir.join(name);
-                put(name.as_os_str().as_encoded_bytes());
-                put(&fs::read(&path).map_err(PluginError::io("read", &path))?);
-            }
+            put(content(package)?.as_bytes());
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hexadecimal(hash))
     }
+
+    /// The packages that are not its own and may change all the same, each with a hash of its sources. Go keeps the first
+    /// that a process has loaded of each.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn shared(&self) -> Result<BTreeMap<String, String>, PluginError> {
+        let may_change = |package: &&Package| {
+            let is_fixed = package.module.as_ref().and_then(Module::fixed).is_some();
+            // The SDK is the host's, by its version.
+            let is_sdk = package.module.as_ref().is_some_and(|module| module.path == SDK);
+            !(package.standard || is_fixed || is_sdk || self.own.contains(package))
+        };
+        let shared = self.all.iter().filter(may_change);
+        shared.map(|package| Ok((package.import_path.clone(), content(package)?))).collect()
+    }
+}
+
+/// What tells the content of `package`: a version, or a hash over its files.
+fn content(package: &Package) -> Result<String, PluginError> {
+    let module = package.module.as_ref();
+    if let Some(fixed) = module.and_then(Module::fixed) {
+        return Ok(fixed);
+    }
+    let mut hash = Sha256::new();
+    let mut put = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    put(module.map_or("", |module| module.go_version.as_str()).as_bytes());
+    for name in package.go_files().into_iter().chain(package.others()) {
+        let path = package.dir.join(name);
+        put(name.as_os_str().as_encoded_bytes());
+        put(&fs::read(&path).map_err(PluginError::io("read", &path))?);
+    }
+    Ok(hexadecimal(hash))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read(package: &Package) -> Result<Vec<File>, PluginError> {

@@ -1,6 +1,7 @@
 //! What stands beside a built plugin: which version it is, so that a host knows it before it opens the plugin, and the
 //! next build knows whether there is anything to do.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,8 @@ pub struct Sidecar {
     generation: u64,
     sdk: u32,
     sha256: String,
+    #[serde(default)]
+    shared: BTreeMap<String, String>,
 }
 
 impl Sidecar {
@@ -38,35 +41,39 @@ impl Sidecar {
         Identity { name: self.name, hash: self.hash, generation: self.generation }
     }
 
-    /// Moves the file `built`, which is of the version `identity`, to `plugin`, and has what tells of it stand beside that.
+    /// Moves the file `built`, which is of the version `identity`, to `plugin`, and has what tells of it stand beside that;
+    /// `shared` are hashes of packages that are not its own.
     ///
     /// # Errors
-    /// It cannot be written there.
-    pub fn place(built: &Path, plugin: &Path, identity: &Identity) -> Result<(), PluginError> {
+    /// It cannot be written there. What was there is as it was.
+    pub fn place(
+        built: &Path,
+        plugin: &Path,
+        identity: &Identity,
+        shared: BTreeMap<String, String>,
+    ) -> Result<(), PluginError> {
         let Identity { name, hash, generation } = identity.clone();
         let sha256 = sum(built).map_err(PluginError::io("read", built))?;
-        let sidecar = Sidecar { name, hash, generation, sdk: SDK_VERSION, sha256 };
+        let sidecar = Sidecar { name, hash, generation, sdk: SDK_VERSION, sha256, shared };
         let text = serde_json::to_string(&sidecar).unwrap_or_default() + "\n";
         let beside = path(plugin);
-        // Whoever watches the directory sees neither half-written; one that does not fit the other is not taken yet.
-        let written = put(&beside, text.as_bytes());
-        written.map_err(PluginError::io("write", &beside))?;
-        move_to(built, plugin).map_err(PluginError::io("write", plugin))
+        // Both are whole before either is seen; for a moment one does not fit the other, and neither is taken then.
+        let (new, new_beside) = (hidden(plugin), hidden(&beside));
+        let written = fs::copy(built, &new)
+            .and_then(|_| fs::write(&new_beside, text))
+            .and_then(|()| fs::rename(&new_beside, &beside))
+            .and_then(|()| fs::rename(&new, plugin));
+        written
+            .inspect_err(|_| [new, new_beside].iter().for_each(|path| drop(fs::remove_file(path))))
+            .map_err(PluginError::io("write", plugin))
     }
 }
 
-/// Writes `bytes` to `to` in one moment.
-fn put(to: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let new = hidden(to);
-    fs::write(&new, bytes)?;
-    fs::rename(new, to)
-}
-
-/// Moves `from` to `to`, also from another file system, in one moment.
-fn move_to(from: &Path, to: &Path) -> std::io::Result<()> {
-    let new = hidden(to);
-    fs::copy(from, &new)?;
-    fs::rename(new, to)
+/// Removes the plugin in the file `plugin`, and what tells of it.
+pub fn remove(plugin: &Path) {
+    for path in [plugin.to_owned(), path(plugin)] {
+        drop(fs::remove_file(path));
+    }
 }
 
 /// Where a file is until it is whole: no loader looks at names that begin so.
@@ -98,7 +105,7 @@ mod tests {
         fs::write(&built, "1").unwrap();
         let identity = Identity { name: "a".to_owned(), hash: "0f".to_owned(), generation: 7 };
         assert_eq!(Sidecar::read(&plugin), None);
-        Sidecar::place(&built, &plugin, &identity).unwrap();
+        Sidecar::place(&built, &plugin, &identity, BTreeMap::new()).unwrap();
         assert_eq!(Sidecar::read(&plugin).map(Sidecar::identity), Some(identity));
         fs::write(&plugin, "2").unwrap();
         assert_eq!(Sidecar::read(&plugin), None);

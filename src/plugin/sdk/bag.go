@@ -95,6 +95,8 @@ func as[T any](name string, found item) (T, error) {
 type bag struct {
 	mutex sync.Mutex
 	items map[string]item
+	// The last revision that was given out; none is given out twice, whatever is deleted or undone.
+	revision int64
 	// What stood there before the reload under way changed it; an item without type where nothing was.
 	undo map[string]item
 }
@@ -127,7 +129,8 @@ func (b *bag) put(name string, fresh item, expected int64) (bool, error) {
 	if fresh.holder != nil && !fresh.holder.acquire() {
 		return false, fmt.Errorf("%w: this version of `%s` has been freed", ErrNoPlugin, fresh.holder.Name)
 	}
-	fresh.revision = old.revision + 1
+	b.revision++
+	fresh.revision = b.revision
 	b.displace(name, old, fresh.during)
 	if b.items == nil {
 		b.items = map[string]item{}

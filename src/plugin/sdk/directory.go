@@ -29,6 +29,9 @@ type Sidecar struct {
 	Metadata
 	// SHA256 is that of the plugin's file, in hexadecimal. While it is another, one of the two files is not there yet.
 	SHA256 string `json:"sha256"`
+	// Shared are hashes of the sources of packages that are in the plugin and not its own, and may change: Go keeps the
+	// first that it has loaded of each.
+	Shared map[string]string `json:"shared,omitempty"`
 }
 
 // directory is one of them, with the hashes of the files that were read before.
@@ -43,6 +46,9 @@ type hashed struct {
 	info fs.FileInfo
 	sum  string
 }
+
+// unreadable is what a directory looks like that cannot be read: like no other.
+const unreadable = "\x00"
 
 func newDirectory(path string) *directory { return &directory{path: path, known: map[string]hashed{}} }
 
@@ -84,6 +90,7 @@ func (d *directory) plugins() (files []fs.FileInfo, look string, err error) {
 func (d *directory) offers(m *Manager) ([]offer, error) {
 	files, look, err := d.plugins()
 	if err != nil {
+		d.acted = unreadable
 		return nil, err
 	}
 	d.acted = look
@@ -108,7 +115,8 @@ func (d *directory) offers(m *Manager) ([]offer, error) {
 		if sidecar.Name != "" {
 			name = sidecar.Name
 		}
-		found := offer{offered: offered{name: name, hash: sidecar.Hash, file: sum, path: path}, form: SharedObject, generation: sidecar.Generation}
+		found := offer{offered: offered{name: name, hash: sidecar.Hash, file: sum, path: path}, form: SharedObject, shared: sidecar.Shared}
+		found.generation = sidecar.Generation
 		if filepath.Ext(path) == processEnd {
 			found.form = Process
 		}
@@ -189,5 +197,8 @@ func (m *Manager) openFile(found offer) (instance, error) {
 	}
 	// Once it is loaded the file may go.
 	defer os.Remove(copied)
+	if err := firstLoaded.admit(found.shared); err != nil {
+		return nil, err
+	}
 	return openObject(copied, found.file)
 }

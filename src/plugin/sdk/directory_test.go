@@ -96,7 +96,7 @@ func TestNothingHalfWrittenIsLoaded(t *testing.T) {
 		t.Error(version)
 	}
 	// The same source in another build is no change.
-	place(t, dir, "echo.proc.json", []byte(`{"name":"echo","hash":"h","generation":10}`))
+	place(t, dir, "echo.proc.json", []byte(`{"name":"echo","hash":"h","generation":9}`))
 	place(t, dir, "echo.proc", append(text, 0))
 	if details := load(t, m); details.Of("echo") != hotplug.Unchanged {
 		t.Error(details)

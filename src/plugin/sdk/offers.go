@@ -8,9 +8,9 @@ import "fmt"
 type offer struct {
 	offered
 	form Form
-	// 0 where only the code itself knows it.
-	generation uint64
-	open       func() (instance, error)
+	// Of packages that are not its own.
+	shared map[string]string
+	open   func() (instance, error)
 }
 
 // offers lists everything that can be loaded.
@@ -26,12 +26,17 @@ func (m *Manager) offers() ([]offer, error) {
 			})
 		}
 	}
+	// All are looked at, also behind one that fails: what was seen in them has been acted upon.
+	var failed error
 	for _, dir := range m.dirs {
 		found, err := dir.offers(m)
-		if err != nil {
-			return nil, err
+		if err != nil && failed == nil {
+			failed = err
 		}
 		all = append(all, found...)
+	}
+	if failed != nil {
+		return nil, failed
 	}
 	if m.options.only == nil {
 		return all, nil

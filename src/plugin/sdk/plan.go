@@ -27,8 +27,9 @@ const (
 
 // standing is an active version, to a decision.
 type standing struct {
-	name string
-	hash string
+	name       string
+	hash       string
+	generation uint64
 	// The hash of the file that it came from, where there is one.
 	file string
 }
@@ -36,17 +37,19 @@ type standing struct {
 // offered is a version that could be loaded.
 type offered struct {
 	name string
-	// Empty where only the code itself knows it.
-	hash string
-	file string
-	path string
+	// Empty and 0 where only the code itself knows it.
+	hash       string
+	generation uint64
+	file       string
+	path       string
 }
 
 // same tells whether loading what is offered would bring nothing new. A file's own hash counts where nobody says what
 // it was built from: two builds of one source differ in it.
 func (o offered) same(active standing) bool {
 	if o.hash != "" {
-		return o.hash == active.hash
+		// One that was built again although nothing has changed is wanted for some reason.
+		return o.hash == active.hash && (o.generation == 0 || o.generation == active.generation)
 	}
 	return o.file != "" && o.file == active.file
 }
@@ -165,7 +168,7 @@ func stale(needs map[string][]need, outcomes map[string]Outcome) error {
 			if !it.holds() || outcomes[key(it.Plugin)] != Reloaded {
 				continue
 			}
-			what := fmt.Errorf("%w: `%s` was rebuilt while `%s`, which uses it, was not: build `%s` too", ErrStale, it.Plugin, name, name)
+			what := fmt.Errorf("%w: `%s` was rebuilt while `%s`, which uses it, was not: build `%s` too, with `--force` if nothing in it has changed", ErrStale, it.Plugin, name, name)
 			if outcomes[name] == NotReloadable {
 				what = fmt.Errorf("%w: `%s` was rebuilt while `%s`, which uses it, is not reloadable: import it as a `hotplug.Caller`, or restart the host",
 					ErrStale, it.Plugin, name)

@@ -19,6 +19,7 @@ func TestWhatBecomesOfEachPlugin(t *testing.T) {
 		"nothing there":            {nil, map[string]Outcome{"mail": Unloaded}},
 		"same source":              {[]offered{{name: "mail", hash: "a"}}, map[string]Outcome{"mail": Unchanged}},
 		"same source, other build": {[]offered{{name: "mail", hash: "a", file: "f2"}}, map[string]Outcome{"mail": Unchanged}},
+		"built again":              {[]offered{{name: "mail", hash: "a", generation: 2}}, map[string]Outcome{"mail": Reloaded}},
 		"other source, same build": {[]offered{{name: "mail", hash: "b", file: "f1"}}, map[string]Outcome{"mail": Reloaded}},
 		"same file":                {[]offered{{name: "mail", file: "f1"}}, map[string]Outcome{"mail": Unchanged}},
 		"other file":               {[]offered{{name: "mail", file: "f2"}}, map[string]Outcome{"mail": Reloaded}},

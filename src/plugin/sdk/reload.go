@@ -96,7 +96,7 @@ func (r *reload) look() error {
 	var active []standing
 	for _, name := range r.old.order {
 		version := r.old.versions[name]
-		active = append(active, standing{name: version.Name, hash: version.Hash, file: version.file})
+		active = append(active, standing{name: version.Name, hash: version.Hash, generation: version.Generation, file: version.file})
 	}
 	r.outcomes, err = sortOut(active, plain)
 	return err
@@ -151,7 +151,7 @@ func (r *reload) open() error {
 			meta.Hash = offer.file
 		}
 		// Without a sidecar only the code itself knows what it was built from.
-		if old := r.old.versions[name]; old != nil && meta.Hash != "" && meta.Hash == old.Hash {
+		if old := r.old.versions[name]; old != nil && offer.hash == "" && meta.Hash != "" && meta.Hash == old.Hash {
 			code.close()
 			old.file = offer.file
 			r.outcomes[name] = Unchanged

@@ -55,18 +55,19 @@ func serve(plugin Plugin) error {
 		if refused != nil {
 			return nil, refused
 		}
+		// Whoever frees it does so alone, however long that takes.
+		if r.method == doFree && !begun.CompareAndSwap(true, false) {
+			return nil, nil
+		}
 		result, err := servePlugin(ctx, code, desk(), r)
-		switch {
-		case r.method == doLoad && err == nil:
+		if r.method == doLoad && err == nil {
 			begun.Store(true)
-		case r.method == doFree:
-			begun.Store(false)
 		}
 		return result, err
 	})
 	ready <- remote{peer}
 	<-peer.done
-	if begun.Load() {
+	if begun.CompareAndSwap(true, false) {
 		// The host is gone without having freed it.
 		freed := make(chan struct{})
 		go func() { code.onFree(); close(freed) }()
