@@ -5,6 +5,7 @@ pub mod admin;
 mod building;
 mod fitting;
 mod generating;
+mod hashing;
 pub mod init;
 mod parts;
 mod reading;

@@ -2,6 +2,7 @@
 //! that comments and formatting leave alone.
 
 mod lexer;
+mod reader;
 #[cfg(test)]
 mod tests;
 mod topmost;

@@ -218,12 +218,7 @@ impl Sync {
         answer
     }
 
-    /// Has it end soon, whatever it does; the handle is to be dropped then.
-    pub fn want_end(&self) {
-        self.ending.want();
-    }
-
-    /// How to end it at once.
+    /// How to end it soon, whatever it does, or at once; the handle is to be dropped then.
     pub fn ending(&self) -> Arc<Ending> {
         Arc::clone(&self.ending)
     }

@@ -292,6 +292,14 @@ fn what_is_the_user_s_is_not_written_over() {
         assert_eq!(build(&["--static-linking", "hello", "linked"]).status.code(), Some(1));
         assert_eq!(generated(), before);
     }
+    // What takes no part is not copied either, whatever system it is for.
+    plugins.project.edit("hello/hello.go", "return 1 + fmt", "return fmt");
+    plugins.project.write("hello/draft.go", "package hello\n");
+    plugins.project.write("hello/draft_windows.go", "package hello\n");
+    assert!(build(&["--static-linking", "--exclude", "^draft", "hello", "linked"]).status.success());
+    let linked = std::fs::read_dir(plugins.project.path("linked/hello")).unwrap();
+    let names = linked.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("draft")).collect::<Vec<_>>(), Vec::<String>::new());
     plugins.project.write("mine/doc.go", "package mine\n");
     let output = plugins.hotwatch(&["init", "mine"]);
     assert!(text(&output).contains("is not touched"), "{}", text(&output));

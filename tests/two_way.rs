@@ -71,6 +71,14 @@ impl Both {
         });
     }
 
+    /// Makes changes that nobody at work looks at before all of them are made.
+    fn at_once(&self, change: impl FnOnce()) {
+        let helpers = self.helpers();
+        helpers.iter().for_each(|&pid| send(pid, Signal::SIGSTOP));
+        change();
+        helpers.iter().for_each(|&pid| send(pid, Signal::SIGCONT));
+    }
+
     /// Has the target be another, as after a start of its machine.
     fn start_anew(&self, number: usize) {
         fs::write(self.project.beside("bin").join("boot"), number.to_string()).unwrap();

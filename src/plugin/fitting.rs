@@ -2,7 +2,7 @@
 //! to its exported types; both binaries hold a hash of each package for that (`addpkghash`-strings of `cmd/link`, compared
 //! by `plugin_lastmoduleinit` in `runtime/plugin.go`), so it can be told before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use object::{Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, RelocationTarget};
@@ -87,7 +87,6 @@ fn reasons(packages: &[&String], host: &Info, plugin: &Info) -> Vec<String> {
     if !reasons.is_empty() {
         return reasons;
     }
-    let mut seen = BTreeSet::new();
     for package in packages {
         let module = module(package, plugin).or_else(|| module(package, host));
         let versions = [host, plugin].map(|info| module.and_then(|module| info.modules.get(module)));
@@ -103,9 +102,7 @@ fn reasons(packages: &[&String], host: &Info, plugin: &Info) -> Vec<String> {
                 format!("`{package}` is another in the host; build both with the same flags and environment")
             }
         };
-        if seen.insert(module) || seen.len() < NAMED {
-            reasons.push(reason);
-        }
+        reasons.push(reason);
     }
     let more = reasons.len().saturating_sub(NAMED);
     if more > 0 {

@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
-use sha2::{Digest, Sha256};
 
 use super::PluginError;
 use super::generating::SDK;
+use super::hashing;
 use super::reading::{File, missing};
 use crate::go::packages::{Module, Package, packages};
 use crate::source::topmost;
@@ -24,9 +24,10 @@ pub struct Choice {
 }
 
 impl Choice {
-    fn takes(&self, path: &str) -> bool {
+    fn takes(&self, root: &Path, path: &Path) -> bool {
+        let path = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
         let matches =
-            |pattern: &Option<Regex>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(path));
+            |pattern: &Option<Regex>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(&path));
         matches(&self.include) || !matches(&self.exclude)
     }
 }
@@ -36,20 +37,38 @@ impl Choice {
 pub struct Parts {
     /// Its own package.
     pub root: Package,
-    /// All that are its own: that one and those below it.
-    pub own: Vec<Package>,
+    /// All that are its own: that one, last, and those below it.
+    pub own: Vec<Own>,
     /// Its module.
     pub module: Module,
+    /// A hash over all that is built in, taken before anything was read.
+    pub hash: String,
     all: Vec<Package>,
     choice: Choice,
+    circumstances: Vec<String>,
+}
+
+/// A package of the plugin's own.
+#[derive(Debug)]
+pub struct Own {
+    /// The package.
+    pub package: Package,
+    /// Its Go files that take part.
+    pub files: Vec<File>,
 }
 
 impl Parts {
-    /// Those of the plugin in `dir`, for a build with `flags`, with the files of `choice`.
+    /// Those of the plugin in `dir`, for a build with `flags`, with the files of `choice`; `circumstances` tell what counts
+    /// beside files.
     ///
     /// # Errors
     /// The go command cannot list them, or another plugin is one of them.
-    pub fn of(dir: &Path, flags: &[String], choice: Choice) -> Result<Parts, PluginError> {
+    pub fn of(
+        dir: &Path,
+        flags: &[String],
+        choice: Choice,
+        circumstances: Vec<String>,
+    ) -> Result<Parts, PluginError> {
         let all = packages(dir, flags).map_err(|words| {
             let hint = if words.contains(SDK) { "; `hotwatch plugin init` adds the SDK" } else { "" };
             PluginError::Unlistable { words, hint }
@@ -60,57 +79,39 @@ impl Parts {
             return Err(PluginError::Unlistable { words, hint: "" });
         };
         let below = format!("{}/", root.import_path);
-        let is_own = |package: &&Package| {
+        let is_own = |package: &Package| {
             let is_below = package.import_path == root.import_path || package.import_path.starts_with(&below);
             is_below && package.module.as_ref().is_some_and(|of| of.path == module.path)
         };
-        let own: Vec<Package> = all.iter().filter(is_own).cloned().collect();
-        let parts = Parts { root, own, module, all, choice };
-        parts.refuse_plugins()?;
-        Ok(parts)
-    }
-
-    fn refuse_plugins(&self) -> Result<(), PluginError> {
-        let is_worked_on = |package: &&Package| package.module.as_ref().is_some_and(|module| module.main);
-        for other in self.all.iter().filter(is_worked_on).filter(|other| **other != self.root) {
-            if missing(&read(other)?).is_empty() {
-                return Err(PluginError::ImportsPlugin {
-                    package: self.root.import_path.clone(),
-                    other: other.import_path.clone(),
-                });
+        let hash = hashed(&all, &circumstances)?;
+        let mut own = Vec::new();
+        let is_worked_on = |package: &Package| package.module.as_ref().is_some_and(|module| module.main);
+        for package in all.iter().filter(|package| is_worked_on(package) || is_own(package)) {
+            let names = package.go_files().into_iter().map(|name| package.dir.join(name));
+            let files = names.map(file).collect::<Result<Vec<_>, _>>()?;
+            if *package != root && missing(&files).is_empty() {
+                let (package, other) = (root.import_path, package.import_path.clone());
+                return Err(PluginError::ImportsPlugin { package, other });
+            }
+            if is_own(package) {
+                let files = files.into_iter().filter(|file| choice.takes(&root.dir, &file.path)).collect();
+                own.push(Own { package: package.clone(), files });
             }
         }
-        Ok(())
+        Ok(Parts { root, own, module, hash, all, choice, circumstances })
     }
 
-    /// The Go files of `package`, one of its own, that take part.
-    ///
-    /// # Errors
-    /// One cannot be read, or is no Go.
-    pub fn files(&self, package: &Package) -> Result<Vec<File>, PluginError> {
-        let takes = |file: &File| {
-            let path = file.path.strip_prefix(&self.root.dir).unwrap_or(&file.path);
-            self.choice.takes(&path.to_string_lossy())
-        };
-        Ok(read(package)?.into_iter().filter(takes).collect())
+    /// Whether the file at `path`, one of the plugin's own, takes part.
+    pub fn takes(&self, path: &Path) -> bool {
+        self.choice.takes(&self.root.dir, path)
     }
 
-    /// A hash over all that is built in, Go's own packages by its version: `more` tells what else counts.
+    /// Whether something has been saved since that is built in.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn hash(&self, more: &[&str]) -> Result<String, PluginError> {
-        let mut hash = Sha256::new();
-        let mut put = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        more.iter().for_each(|text| put(text.as_bytes()));
-        for package in self.all.iter().filter(|package| !package.standard) {
-            put(package.import_path.as_bytes());
-            put(content(package)?.as_bytes());
-        }
-        Ok(hexadecimal(hash))
+    pub fn has_changed(&self) -> Result<bool, PluginError> {
+        Ok(hashed(&self.all, &self.circumstances)? != self.hash)
     }
 
     /// The packages that are not its own and may change all the same, each with a hash of its sources. Go keeps the first
@@ -123,11 +124,23 @@ impl Parts {
             let is_fixed = package.module.as_ref().and_then(Module::fixed).is_some();
             // The SDK is the host's, by its version.
             let is_sdk = package.module.as_ref().is_some_and(|module| module.path == SDK);
-            !(package.standard || is_fixed || is_sdk || self.own.contains(package))
+            let is_own = self.own.iter().any(|own| own.package == **package);
+            !(package.standard || is_fixed || is_sdk || is_own)
         };
         let shared = self.all.iter().filter(may_change);
         shared.map(|package| Ok((package.import_path.clone(), content(package)?))).collect()
     }
+}
+
+/// A hash over all that is built in, Go's own packages by its version.
+fn hashed(all: &[Package], circumstances: &[String]) -> Result<String, PluginError> {
+    let mut hashed = hashing::Parts::default();
+    circumstances.iter().for_each(|text| hashed.add(text.as_bytes()));
+    for package in all.iter().filter(|package| !package.standard) {
+        hashed.add(package.import_path.as_bytes());
+        hashed.add(content(package)?.as_bytes());
+    }
+    Ok(hashed.hash())
 }
 
 /// What tells the content of `package`: a version, or a hash over its files.
@@ -136,26 +149,14 @@ fn content(package: &Package) -> Result<String, PluginError> {
     if let Some(fixed) = module.and_then(Module::fixed) {
         return Ok(fixed);
     }
-    let mut hash = Sha256::new();
-    let mut put = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    put(module.map_or("", |module| module.go_version.as_str()).as_bytes());
+    let mut hashed = hashing::Parts::default();
+    hashed.add(module.map_or("", |module| module.go_version.as_str()).as_bytes());
     for name in package.go_files().into_iter().chain(package.others()) {
         let path = package.dir.join(name);
-        put(name.as_os_str().as_encoded_bytes());
-        put(&fs::read(&path).map_err(PluginError::io("read", &path))?);
+        hashed.add(name.as_os_str().as_encoded_bytes());
+        hashed.add(&fs::read(&path).map_err(PluginError::io("read", &path))?);
     }
-    Ok(hexadecimal(hash))
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn read(package: &Package) -> Result<Vec<File>, PluginError> {
-    package.go_files().into_iter().map(|name| file(package.dir.join(name))).collect()
+    Ok(hashed.hash())
 }
 
 /// The Go file at `path`.

@@ -1,6 +1,7 @@
 //! What the sources of a plugin say of it: whether it has the functions of a plugin, what of it is live, and what is worth
 //! a warning. Pure.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::source::{Declaration, Topmost};
@@ -28,6 +29,11 @@ pub struct File {
 }
 
 impl File {
+    /// What it is called in its package.
+    pub fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+
     /// The line of the byte at `at`, from 1.
     fn line(&self, at: usize) -> usize {
         1 + self.text[..at].matches('\n').count()

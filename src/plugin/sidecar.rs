@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::PluginError;
 use super::generating::{Identity, SDK_VERSION};
+use super::hashing::hash;
 
 /// The content of the file `<plugin>.json` (`Sidecar` in the SDK's directory.go).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,9 +89,7 @@ fn path(plugin: &Path) -> PathBuf {
 }
 
 fn sum(file: &Path) -> std::io::Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(fs::read(file)?);
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    fs::read(file).map(|bytes| hash(&bytes))
 }
 
 #[cfg(test)]

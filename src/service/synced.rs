@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, after, at, bounded, never, select};
 
 use super::protocol::Input;
 use crate::config;
@@ -111,24 +111,20 @@ impl Synced {
         received: &Receiver<Input>,
         deferred: &mut VecDeque<Input>,
     ) -> (Option<T>, bool) {
-        let (mut stops, mut forced) = (false, never());
+        let (ending, mut stops, mut forced) = (self.sync.ending(), false, never());
         loop {
             select! {
                 recv(answer) -> answer => return (answer.ok(), stops),
                 recv(forced) -> _ => {
                     forced = never();
-                    self.sync.ending().force();
+                    ending.force();
                 }
                 recv(received) -> input => {
                     let Ok(input) = input else { return (None, stops) };
-                    match input {
-                        Input::Kill => self.sync.ending().force(),
-                        Input::Stop => forced = after(sync::PATIENCE),
-                        _ => {}
-                    }
                     if matches!(input, Input::Stop | Input::Kill) {
                         stops = true;
-                        self.sync.want_end();
+                        ending.want();
+                        forced = if matches!(input, Input::Kill) { at(Instant::now()) } else { after(sync::PATIENCE) };
                     }
                     deferred.push_back(input);
                 }

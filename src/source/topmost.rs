@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::lexer::Lexer;
+use super::reader::Reader;
 use super::unquote;
 
 /// The declarations of a file. Positions are in bytes from the start.
@@ -36,55 +36,52 @@ pub struct Declaration {
 
 /// What `text`, a Go file, declares; `None` if its tokens are not Go.
 pub fn topmost(text: &str) -> Option<Topmost> {
-    let mut reader = Reader { lexer: Lexer::new(text), token: "", depth: 0 };
+    let mut reader = Reader::new(text)?;
     let mut found = Topmost::default();
-    reader.next()?;
     while !reader.token.is_empty() {
         match (reader.depth, reader.token) {
             (0, "package") if found.package.is_empty() => {
-                reader.next()?;
+                reader.advance()?;
                 found.package = reader.place();
-                reader.next()?;
+                reader.advance()?;
             }
-            (0, "import") => reader.group(|reader| {
+            (0, "import") => group(&mut reader, |reader, _| {
                 // A name in front of it.
                 if !reader.token.starts_with(['"', '`']) {
-                    reader.next()?;
+                    reader.advance()?;
                 }
                 found.imports.push((reader.place(), unquote(reader.token)?));
-                reader.next()
+                reader.advance()
             })?,
             (0, "func") => {
-                reader.next()?;
+                reader.advance()?;
                 if is_name(reader.token) {
-                    let declared = reader.declaration()?;
-                    found.functions.push(declared);
+                    found.functions.push(declaration(&mut reader)?);
                 } else {
-                    reader.next()?;
+                    reader.advance()?;
                 }
             }
-            (0, "type") => reader.group(|reader| {
-                let declared = reader.declaration()?;
-                found.types.push(declared);
-                reader.rest()
+            (0, "type") => group(&mut reader, |reader, outside| {
+                found.types.push(declaration(reader)?);
+                rest(reader, outside)
             })?,
-            (0, "var") => reader.group(|reader| {
+            (0, "var") => group(&mut reader, |reader, outside| {
                 loop {
                     let (name, at) = (reader.token.to_owned(), reader.place().start);
                     found.variables.push(Declaration { name, at, generic: false });
-                    reader.next()?;
+                    reader.advance()?;
                     if reader.token != "," {
                         break;
                     }
-                    reader.next()?;
+                    reader.advance()?;
                 }
-                reader.rest()
+                rest(reader, outside)
             })?,
             (1.., "go") => {
                 found.goroutines.push(reader.place().start);
-                reader.next()?;
+                reader.advance()?;
             }
-            _ => reader.next()?,
+            _ => reader.advance()?,
         }
     }
     Some(found)
@@ -94,89 +91,51 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-struct Reader<'a> {
-    lexer: Lexer<'a>,
-    token: &'a str,
-    /// How many brackets are open behind the token.
-    depth: usize,
+/// What follows `import`, `type` or `var`: one, or several in brackets, each read by `each`, which is told how many
+/// brackets are around it.
+fn group<'a>(
+    reader: &mut Reader<'a>,
+    mut each: impl FnMut(&mut Reader<'a>, usize) -> Option<()>,
+) -> Option<()> {
+    reader.advance()?;
+    if reader.token != "(" {
+        return each(reader, 0);
+    }
+    reader.advance()?;
+    while reader.depth > 0 && !reader.token.is_empty() {
+        each(reader, 1)?;
+    }
+    reader.advance()
 }
 
-impl<'a> Reader<'a> {
-    fn next(&mut self) -> Option<()> {
-        self.token = self.lexer.token()?;
-        match self.token {
-            "(" | "[" | "{" => self.depth += 1,
-            ")" | "]" | "}" => self.depth = self.depth.checked_sub(1)?,
-            _ => {}
+/// The name that the token is; what follows it is read then.
+fn declaration(reader: &mut Reader<'_>) -> Option<Declaration> {
+    let (name, at) = (reader.token.to_owned(), reader.place().start);
+    reader.advance()?;
+    // `[N]T` and `[]T` are arrays and slices, `[T any]` has a name and a constraint.
+    let generic = reader.token == "[" && {
+        let outside = reader.depth - 1;
+        reader.advance()?;
+        let named = is_name(reader.token);
+        if named {
+            reader.advance()?;
         }
-        Some(())
-    }
-
-    fn place(&self) -> Range<usize> {
-        let start = self.lexer.start(self.token);
-        start..start + self.token.len()
-    }
-
-    /// What follows `import`, `type` or `var`: one, or several in brackets, each read by `each`.
-    fn group(&mut self, mut each: impl FnMut(&mut Reader<'a>) -> Option<()>) -> Option<()> {
-        self.next()?;
-        if self.token != "(" {
-            return each(self);
+        let generic = named && reader.depth > outside && reader.token != ".";
+        while reader.depth > outside && !reader.token.is_empty() {
+            reader.advance()?;
         }
-        self.next()?;
-        while self.depth > 0 && !self.token.is_empty() {
-            each(self)?;
-        }
-        self.next()
-    }
+        reader.advance()?;
+        generic
+    };
+    Some(Declaration { name, at, generic })
+}
 
-    /// The name that the token is; what follows it is read then.
-    fn declaration(&mut self) -> Option<Declaration> {
-        let (name, at) = (self.token.to_owned(), self.place().start);
-        self.next()?;
-        // `[N]T` and `[]T` are arrays and slices, `[T any]` has a name and a constraint.
-        let generic = self.token == "[" && {
-            let outside = self.depth - 1;
-            self.next()?;
-            let named = is_name(self.token);
-            if named {
-                self.next()?;
-            }
-            let generic = named && self.depth > outside && self.token != ".";
-            while self.depth > outside && !self.token.is_empty() {
-                self.next()?;
-            }
-            self.next()?;
-            generic
-        };
-        Some(Declaration { name, at, generic })
+/// Passes over the rest of a declaration inside of so many brackets.
+fn rest(reader: &mut Reader<'_>, outside: usize) -> Option<()> {
+    while !reader.has_ended(outside) {
+        reader.advance()?;
     }
-
-    /// Passes over the rest of a declaration.
-    fn rest(&mut self) -> Option<()> {
-        let outside = self.outside();
-        loop {
-            let begins_next = self.lexer.separated && self.before() == outside;
-            if self.token.is_empty() || begins_next || self.depth < outside {
-                return Some(());
-            }
-            self.next()?;
-        }
-    }
-
-    /// How many brackets are open around the declaration whose name was just passed: those of its group.
-    fn outside(&self) -> usize {
-        self.before()
-    }
-
-    /// How many brackets are open in front of the token.
-    fn before(&self) -> usize {
-        match self.token {
-            "(" | "[" | "{" => self.depth - 1,
-            ")" | "]" | "}" => self.depth + 1,
-            _ => self.depth,
-        }
-    }
+    Some(())
 }
 
 #[cfg(test)]

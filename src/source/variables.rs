@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::lexer::Lexer;
+use super::reader::Reader;
 
 /// The variables of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,111 +34,71 @@ pub fn declared(text: &str) -> Option<Declared> {
     if text.starts_with('\u{feff}') {
         return None;
     }
-    let mut reader = Reader { lexer: Lexer::new(text), token: "", depth: 0 };
+    let mut reader = Reader::new(text)?;
     let mut declared = Declared::default();
-    reader.next()?;
     let mut in_head = true;
     while !reader.token.is_empty() {
         if reader.depth == 0 && reader.token == "var" {
             in_head = false;
-            reader.declaration(&mut declared.specs)?;
+            declaration(&mut reader, &mut declared.specs)?;
             continue;
         }
-        let begins = reader.before() == 0 && (reader.lexer.separated || declared.head == 0);
+        let begins = reader.before() == 0 && (reader.separated() || declared.head == 0);
         in_head &= !begins || matches!(reader.token, "package" | "import");
         if in_head {
-            declared.head = reader.end();
+            declared.head = reader.place().end;
         }
-        reader.next()?;
+        reader.advance()?;
     }
     Some(declared)
 }
 
-struct Reader<'a> {
-    lexer: Lexer<'a>,
-    token: &'a str,
-    /// How many brackets are open behind the token.
-    depth: usize,
+/// What follows `var`.
+fn declaration(reader: &mut Reader<'_>, specs: &mut Vec<Spec>) -> Option<()> {
+    reader.advance()?;
+    if reader.token != "(" {
+        specs.push(spec(reader, false)?);
+        return Some(());
+    }
+    reader.advance()?;
+    while reader.depth > 0 {
+        specs.push(spec(reader, true)?);
+    }
+    reader.advance()
 }
 
-impl Reader<'_> {
-    fn next(&mut self) -> Option<()> {
-        self.token = self.lexer.token()?;
-        match self.token {
-            "(" | "[" | "{" => self.depth += 1,
-            ")" | "]" | "}" => self.depth = self.depth.checked_sub(1)?,
-            _ => {}
+/// A declaration whose first token was read; what follows it was read as well then.
+fn spec(reader: &mut Reader<'_>, grouped: bool) -> Option<Spec> {
+    let mut spec = Spec { grouped, ..Spec::default() };
+    let (start, outside) = (reader.place().start, usize::from(grouped));
+    let mut end;
+    loop {
+        spec.names.push(reader.token.to_owned());
+        end = reader.place().end;
+        reader.advance()?;
+        if reader.token != "," {
+            break;
         }
-        Some(())
+        reader.advance()?;
     }
-
-    /// How many brackets are open in front of the token.
-    fn before(&self) -> usize {
-        match self.token {
-            "(" | "[" | "{" => self.depth - 1,
-            ")" | "]" | "}" => self.depth + 1,
-            _ => self.depth,
-        }
+    let is_assigned = |reader: &Reader<'_>| reader.token == "=" && reader.depth == outside;
+    while !(reader.has_ended(outside) || is_assigned(reader)) {
+        spec.has_functions |= reader.token == "func";
+        end = reader.place().end;
+        reader.advance()?;
     }
-
-    /// Where the token ends.
-    fn end(&self) -> usize {
-        self.lexer.start(self.token) + self.token.len()
+    if !reader.has_ended(outside) {
+        reader.advance()?;
+        let from = reader.place().start;
+        while !reader.has_ended(outside) {
+            spec.has_functions |= reader.token == "func";
+            end = reader.place().end;
+            reader.advance()?;
+        }
+        spec.values = Some(from..end);
     }
-
-    /// What follows `var`.
-    fn declaration(&mut self, specs: &mut Vec<Spec>) -> Option<()> {
-        self.next()?;
-        if self.token != "(" {
-            specs.push(self.spec(false)?);
-            return Some(());
-        }
-        self.next()?;
-        while self.depth > 0 {
-            specs.push(self.spec(true)?);
-        }
-        self.next()
-    }
-
-    /// A declaration whose first token was read; what follows it was read as well then.
-    fn spec(&mut self, grouped: bool) -> Option<Spec> {
-        let mut spec = Spec { grouped, ..Spec::default() };
-        let (start, outside) = (self.lexer.start(self.token), usize::from(grouped));
-        let mut end;
-        loop {
-            spec.names.push(self.token.to_owned());
-            end = self.end();
-            self.next()?;
-            if self.token != "," {
-                break;
-            }
-            self.next()?;
-        }
-        let is_assigned = |reader: &Self| reader.token == "=" && reader.depth == outside;
-        while !(self.has_ended(outside) || is_assigned(self)) {
-            spec.has_functions |= self.token == "func";
-            end = self.end();
-            self.next()?;
-        }
-        if !self.has_ended(outside) {
-            self.next()?;
-            let from = self.lexer.start(self.token);
-            while !self.has_ended(outside) {
-                spec.has_functions |= self.token == "func";
-                end = self.end();
-                self.next()?;
-            }
-            spec.values = Some(from..end);
-        }
-        spec.at = start..end;
-        Some(spec)
-    }
-
-    /// Whether the token is no part any more of a declaration inside of so many brackets.
-    fn has_ended(&self, outside: usize) -> bool {
-        let is_next = self.lexer.separated && self.before() == outside;
-        self.token.is_empty() || self.depth < outside || is_next
-    }
+    spec.at = start..end;
+    Some(spec)
 }
 
 #[cfg(test)]

@@ -49,7 +49,10 @@ impl Actor {
 
     /// Whether the target in which the program runs is there as it was; those that are not are forgotten.
     pub(super) fn is_there(&mut self) -> bool {
-        let Some(first) = self.links.first().map(|link| link.instance.clone()) else { return self.is_away() };
+        let Some(first) = self.links.first().map(|link| link.instance.clone()) else {
+            self.away = Some(true);
+            return false;
+        };
         let found = self.transport.find(&self.ending).unwrap_or_default();
         let before = self.links.len();
         self.links.retain(|link| found.contains(&link.instance));
@@ -62,14 +65,13 @@ impl Actor {
         }
         // One that was started anew is the same to whoever starts it.
         let restarts = self.config.restart == Restart::Recreate;
-        let same = |one: &Instance| *one == first || (restarts && one.place == first.place);
-        found.iter().any(same) || self.is_away()
-    }
-
-    /// It is known to be away to whoever asks; says that it is not there.
-    fn is_away(&mut self) -> bool {
-        self.away = Some(true);
-        false
+        let is_first = |one: &Instance| *one == first || (restarts && one.place == first.place);
+        let is_there = found.iter().any(is_first);
+        if !is_there {
+            // Whoever asks knows that now.
+            self.away = Some(true);
+        }
+        is_there
     }
 
     /// What runs the program in the target, or shows what runs there, which is started anew for that if need be.

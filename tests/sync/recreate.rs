@@ -16,6 +16,17 @@ fn shell(script: &str) -> String {
     format!("trap 'exit 0' TERM; {script}; while :; do sleep 0.1; done")
 }
 
+/// Has the service be `container`, made anew with a shell that runs `script`, and a pair of files.
+fn configure_new(project: &Project, container: &Container, script: &str) {
+    let settings = format!(
+        "to = {{ podman = {:?} }}\nrestart = \"recreate\"\nrun_args = [\"sh\", \"-c\", {:?}]\n{}",
+        container.name,
+        shell(script),
+        pair("/app", "")
+    );
+    configure(project, "stop = { grace = \"2s\" }", &settings);
+}
+
 #[test]
 fn a_container_is_made_anew_with_other_arguments_and_is_back_at_the_end() {
     if !is_possible() {
@@ -26,13 +37,7 @@ fn a_container_is_made_anew_with_other_arguments_and_is_back_at_the_end() {
     let container = Container::of(root, &["sh", "-c", &shell("echo old")]).start(&[]);
     let (before, _) = found(&container.name).unwrap();
     project.write("web/page", "one");
-    let script = shell("echo new says $(cat /app/page)");
-    let settings = format!(
-        "to = {{ podman = {:?} }}\nrestart = \"recreate\"\nrun_args = [\"sh\", \"-c\", {script:?}]\n{}",
-        container.name,
-        pair("/app", "")
-    );
-    configure(&project, "stop = { grace = \"2s\" }", &settings);
+    configure_new(&project, &container, "echo new says $(cat /app/page)");
     let mut up = up(&project);
     until_line(&mut up, "new says one");
     up.until_watching();
@@ -60,13 +65,7 @@ fn what_a_hotwatch_that_was_killed_has_left_is_put_back_unless_somebody_else_has
     let aside = format!("{}-before-hotwatch", container.name);
     let (before, _) = found(&container.name).unwrap();
     project.write("web/page", "one");
-    let script = shell("echo new");
-    let settings = format!(
-        "to = {{ podman = {:?} }}\nrestart = \"recreate\"\nrun_args = [\"sh\", \"-c\", {script:?}]\n{}",
-        container.name,
-        pair("/app", "")
-    );
-    configure(&project, "stop = { grace = \"2s\" }", &settings);
+    configure_new(&project, &container, "echo new");
     let mut killed = up(&project);
     until_line(&mut killed, "new");
     killed.signal(nix::sys::signal::Signal::SIGKILL);

@@ -10,11 +10,10 @@ fn a_conflict_is_listed_until_it_is_resolved() {
     let mut up = both.up();
     up.until_event("synced", "web");
     let conflict = |name: &str| {
-        let helpers = both.helpers();
-        helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
-        fs::write(both.here.join(name), "here").unwrap();
-        fs::write(both.there.join(name), "there").unwrap();
-        helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
+        both.at_once(|| {
+            fs::write(both.here.join(name), "here").unwrap();
+            fs::write(both.there.join(name), "there").unwrap();
+        });
         both.settle();
         let names =
             fs::read_dir(&both.here).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -52,14 +51,13 @@ fn a_side_that_has_lost_everything_is_not_followed_before_somebody_says_so() {
     }
     let mut up = both.up();
     up.until_event("synced", "web");
-    let helpers = both.helpers();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
-    fs::rename(&both.there, both.project.beside("gone")).unwrap();
-    // It is these that are looked at first, not the root.
-    for name in ["a", "b", "c"] {
-        fs::write(both.here.join(name), "1").unwrap();
-    }
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
+    both.at_once(|| {
+        fs::rename(&both.there, both.project.beside("gone")).unwrap();
+        // It is these that are looked at first, not the root.
+        for name in ["a", "b", "c"] {
+            fs::write(both.here.join(name), "1").unwrap();
+        }
+    });
     let notice = up.until_notice("has halted");
     assert!(notice["message"].as_str().unwrap().contains("is gone"), "{notice}");
     assert!(both.here.join("a").exists());
@@ -131,11 +129,10 @@ fn one_file_that_both_sides_have_changed() {
     let mut up = both.up();
     up.until_event("synced", "web");
     assert_eq!(fs::read_to_string(&both.there).unwrap(), "0");
-    let helpers = both.helpers();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
-    fs::write(&here, "here").unwrap();
-    fs::write(&both.there, "there").unwrap();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
+    both.at_once(|| {
+        fs::write(&here, "here").unwrap();
+        fs::write(&both.there, "there").unwrap();
+    });
     both.settle();
     assert_eq!(fs::read_to_string(&both.there).unwrap(), "here");
     let output = both.command(&["sync", "resolve", here.to_str().unwrap(), "--theirs"]).output().unwrap();
@@ -152,11 +149,10 @@ fn what_loses_takes_part_where_only_some_files_do() {
     fs::write(both.here.join("b.txt"), "0").unwrap();
     let mut up = both.up();
     up.until_event("synced", "web");
-    let helpers = both.helpers();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
-    fs::write(both.here.join("a.html"), "here").unwrap();
-    fs::write(both.there.join("a.html"), "there").unwrap();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
+    both.at_once(|| {
+        fs::write(both.here.join("a.html"), "here").unwrap();
+        fs::write(both.there.join("a.html"), "there").unwrap();
+    });
     both.settle();
     let copies = tree(&both.here)
         .into_iter()
@@ -251,16 +247,15 @@ fn what_loses_is_kept_as_it_was() {
     }
     let mut up = both.up();
     up.until_event("synced", "web");
-    let helpers = both.helpers();
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).unwrap());
-    fs::remove_file(both.there.join("link")).unwrap();
-    symlink("nowhere", both.there.join("link")).unwrap();
-    fs::write(both.there.join("tool"), "there").unwrap();
-    fs::set_permissions(both.there.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
-    for name in ["link", "tool"] {
-        fs::write(both.here.join(name), "here").unwrap();
-    }
-    helpers.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).unwrap());
+    both.at_once(|| {
+        fs::remove_file(both.there.join("link")).unwrap();
+        symlink("nowhere", both.there.join("link")).unwrap();
+        fs::write(both.there.join("tool"), "there").unwrap();
+        fs::set_permissions(both.there.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["link", "tool"] {
+            fs::write(both.here.join(name), "here").unwrap();
+        }
+    });
     both.settle();
     for name in ["link", "tool"] {
         assert_eq!(fs::read_to_string(both.there.join(name)).unwrap(), "here");
