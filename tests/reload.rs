@@ -205,17 +205,22 @@ fn nothing_is_written_into_the_users_tree() {
 
 #[test]
 fn a_save_that_concerns_several_restarts_them_in_the_order_of_their_dependencies() {
-    let project = Project::tiny(&["free", "base", "user"], "");
+    let project = Project::tiny(&["free", "base", "user"], "stop = { grace = \"60s\" }");
     let config = fs::read_to_string(project.path("hotwatch.toml")).unwrap();
-    // One program under three names; the first is slow to stop.
+    let may_stop = project.beside("may-stop");
+    // One program under three names; one of them stops when it may.
     let config = config.replace("dir = \"user\"", "dir = \"base\"\ndepends_on = [\"base\"]");
     let config = config.replace("dir = \"free\"", "dir = \"base\"");
-    let config = config.replace("NAME = \"base\"", "NAME = \"base\", SLOW_TERM = \"1\"");
+    let config = config.replace("NAME = \"base\"", &format!("NAME = \"base\", SLOW_TERM = {may_stop:?}"));
     project.write("hotwatch.toml", &config);
     let mut up = project.up();
     up.until_all_ready(&["free", "base", "user"]);
     let before = up.seen.len();
     project.save_answer("base", "two");
+    // Nobody else waits.
+    up.until_event("stopped", "free");
+    assert_eq!(up.count(before, "stopped", "base"), 0);
+    fs::write(&may_stop, "").unwrap();
     for service in ["base", "user", "free"] {
         if up.count(before, "restarted", service) == 0 {
             up.until_event("restarted", service);
@@ -225,7 +230,6 @@ fn a_save_that_concerns_several_restarts_them_in_the_order_of_their_dependencies
         up.seen[before..].iter().position(|seen| is(seen, event, service)).unwrap()
     };
     assert!(place("ready", "base") < place("stopped", "user"));
-    // Nobody else waits.
     assert!(place("stopped", "free") < place("ready", "base"));
     for service in ["base", "user", "free"] {
         assert_eq!(up.count(before, "started", service), 1, "{service}");
